@@ -1,0 +1,1 @@
+"""The audit: judges synthetic rows against real ones; decides nothing, writes nothing."""

@@ -1,0 +1,1 @@
+"""Are groups treated as the real rows treat them?"""

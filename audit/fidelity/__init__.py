@@ -1,0 +1,1 @@
+"""Do the synthetic rows look like the real ones?"""

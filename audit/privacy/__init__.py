@@ -1,0 +1,1 @@
+"""Do the synthetic rows give away who was in the training rows?"""

@@ -1,0 +1,1 @@
+"""Do the synthetic rows serve the task that the real ones serve?"""

@@ -1,0 +1,1 @@
+"""Could each synthetic row exist?"""

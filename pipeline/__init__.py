@@ -1,0 +1,1 @@
+"""The pipeline: specification, stages, workspace, releases and the command line."""
