@@ -1,0 +1,265 @@
+"""specs/<name>.yaml as one frozen tree; a wrong key, type or combination is an error that names its path."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from pipeline.registry import families, family, metric, metrics
+from tabular.schema import Category, Kind
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+
+class SpecError(ValueError):
+    """A specification that cannot run; its text holds one line per mistake, each with its path in the file."""
+
+
+class Part(BaseModel):
+    """A frozen part of the tree; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(Part):
+    """Where the real rows are.
+
+    Attributes:
+        path: A file, an fsspec URL (s3://...), `package://module/file` for a file that an installed package ships, or
+            a SQLAlchemy URL. `${NAME}` is replaced from the environment, so that no secret stands in the file.
+        query: SQL to run where `path` is a database.
+        format: Found from the name where not given.
+        delimiter: CSV only; found where not given.
+        encoding: CSV and JSON Lines only; found where not given.
+        decimal: CSV only; the decimal mark; found where not given.
+        nulls: Texts that mean missing, beside the empty text.
+        sha256: Of the source's bytes; refused if it differs.
+        options: fsspec storage options (endpoint_url, anon, ...).
+    """
+
+    path: str
+    query: str | None = None
+    format: Literal["csv", "parquet", "arrow", "jsonl", "sql"] | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+    decimal: Literal[".", ","] | None = None
+    nulls: tuple[str, ...] = ()
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    options: dict[str, JsonValue] = {}
+
+
+class ColumnSpec(Part):
+    """What the spec says of one source column; all that is not said is found.
+
+    Attributes:
+        kind: Statistical kind.
+        drop: Leave the column out.
+        rename: Its name from here on.
+        values: Words for values: `{0: white, 1: black}`; makes the column categorical.
+        otherwise: Word for every value that `values` does not name; an unnamed value is refused where this is not set.
+        sensitive: Whether the bias audit looks at it.
+        categories: Allowed values, in order.
+        minimum: Smallest allowed number.
+        maximum: Largest allowed number.
+        nullable: Whether a value may be missing.
+        decimals: Decimal places to write.
+    """
+
+    kind: Kind | None = None
+    drop: bool = False
+    rename: str | None = None
+    values: dict[Category, str] | None = None
+    otherwise: str | None = None
+    sensitive: bool = False
+    categories: tuple[Category, ...] | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    nullable: bool | None = None
+    decimals: int | None = Field(default=None, ge=0, le=15)
+
+
+class Demand(Part):
+    """What one metric must show; exactly one of the four.
+
+    Attributes:
+        at_most: value <= this.
+        at_least: value >= this.
+        times_reference: value <= this x what fresh real rows score (metrics where lower is better).
+        from_reference: Worse than fresh real rows by at most this.
+    """
+
+    at_most: float | None = None
+    at_least: float | None = None
+    times_reference: float | None = Field(default=None, gt=0)
+    from_reference: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"got {' and '.join(given) or 'nothing'}, wanted exactly one of {', '.join(type(self).model_fields)}"
+            )
+        return self
+
+
+class Choose(Part):
+    """Which of several accepted models is released: the best by one metric."""
+
+    metric: str = "fidelity.detection"
+
+
+class ReleaseSpec(Part):
+    """How an accepted table is published.
+
+    Attributes:
+        enabled: Whether an accepted table is published at all.
+        remote: DVC remote for the bytes: a folder (relative to the project) or a URL that DVC knows (s3://...).
+        options: Options of that remote (endpointurl, region, ...); never secrets, they come from the environment.
+    """
+
+    enabled: bool = True
+    remote: str = "data/remote"
+    options: dict[str, str] = {}
+
+
+class Spec(Part):
+    """One data set's whole specification.
+
+    Attributes:
+        name: Lower-case name; names the run folders, the DAG and the releases.
+        source: Where the real rows are.
+        columns: What is said of single columns, by their name in the source.
+        other_columns: Whether columns that `columns` does not list are kept.
+        target: Column that downstream models predict, by its name after renaming.
+        task: `classification` or `regression`; found from the target where not given.
+        unit: Privacy unit (a person): rows that share its value stay on one side of the split.
+        holdout: Share of rows, by unit, that no model ever sees.
+        models: Families to train and their settings; a family is a name in the registry.
+        rows: Synthetic rows to generate; as many as training rows where not given.
+        shard_rows: Rows generated at a time; shards run side by side.
+        demands: Gates: what a metric (`question.name`) must show.
+        choose: Which accepted model is released.
+        release: How.
+        schedule: Cron expression or Airflow preset; None runs by hand only.
+        seed: The one seed; the same seed gives the same bytes on the same kind of machine.
+    """
+
+    name: Name
+    source: Source
+    columns: dict[str, ColumnSpec] = {}
+    other_columns: Literal["keep", "drop"] = "keep"
+    target: str | None = None
+    task: Literal["classification", "regression"] | None = None
+    unit: str | None = None
+    holdout: float = Field(default=0.3, gt=0, lt=1)
+    models: dict[str, dict[str, JsonValue]] = Field(min_length=1)
+    rows: int | None = Field(default=None, ge=1)
+    shard_rows: int = Field(default=100_000, ge=1)
+    demands: dict[str, Demand] = {}
+    choose: Choose = Choose()
+    release: ReleaseSpec = ReleaseSpec()
+    schedule: str | None = None
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+    @classmethod
+    def load(cls, path: Path, changes: Mapping[str, JsonValue] | None = None) -> Self:
+        """Read a specification.
+
+        Args:
+            path: The YAML file.
+            changes: Values to put in place of the file's, by dotted path (`seed`, `models.gmm.components`).
+
+        Raises:
+            SpecError: With every mistake in it, one a line.
+        """
+        try:
+            tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise SpecError(f"{path}: cannot be read: {error}") from error
+        except yaml.YAMLError as error:
+            raise SpecError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(tree, dict):
+            raise SpecError(f"{path}: got {type(tree).__name__}, wanted a mapping of settings")
+        for dotted, value in (changes or {}).items():
+            _put(tree, dotted, value)
+        return cls.of(tree, str(path))
+
+    @classmethod
+    def of(cls, tree: Mapping[str, JsonValue], where: str) -> Self:
+        """Check a tree of plain values.
+
+        Raises:
+            SpecError: With every mistake in it, one a line, each starting with `where` and its path.
+        """
+        mistakes: list[str] = []
+        spec = None
+        try:
+            spec = cls.model_validate(tree)
+        except ValidationError as error:
+            mistakes += [_sentence(line["loc"], line["msg"], line.get("input")) for line in error.errors()]
+        mistakes += _model_mistakes(tree.get("models"))
+        mistakes += _metric_mistakes(tree)
+        if spec is None or mistakes:
+            raise SpecError("\n".join(f"{where}: {mistake}" for mistake in mistakes))
+        return spec
+
+    def dump(self) -> str:
+        """Return the whole tree, defaults included, as YAML that `load` reads back."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _put(tree: dict[str, JsonValue], dotted: str, value: JsonValue) -> None:
+    *parents, last = dotted.split(".")
+    node: dict[str, JsonValue] = tree
+    for parent in parents:
+        below = node.setdefault(parent, {})
+        if not isinstance(below, dict):
+            raise SpecError(f"{dotted}: {parent} holds a plain value, not settings")
+        node = below
+    node[last] = value
+
+
+def _sentence(place: tuple[int | str, ...], message: str, got: object) -> str:
+    path = ".".join(str(part) for part in place)
+    shown = "" if isinstance(got, dict) else f" (got {got!r})"
+    return f"{path or 'the file'}: {message[:1].lower()}{message[1:]}{shown}"
+
+
+def _model_mistakes(given: object) -> list[str]:
+    """Check every family's settings against the class that they configure."""
+    mistakes: list[str] = []
+    for name, settings in given.items() if isinstance(given, dict) else ():
+        if name not in families():
+            mistakes.append(f"models.{name}: there is no such family; there are {', '.join(families())}")
+            continue
+        try:
+            family(name).Config.model_validate({} if settings is None else settings)
+        except ValidationError as error:
+            mistakes += [
+                _sentence(("models", name, *line["loc"]), line["msg"], line.get("input")) for line in error.errors()
+            ]
+    return mistakes
+
+
+def _metric_mistakes(tree: Mapping[str, JsonValue]) -> list[str]:
+    """Check that demands and the choice name metrics that exist, and fit their direction."""
+    mistakes: list[str] = []
+    demands = tree.get("demands")
+    for name, demand in demands.items() if isinstance(demands, dict) else ():
+        if name not in metrics():
+            mistakes.append(f"demands.{name}: there is no such metric; there are {', '.join(metrics())}")
+            continue
+        better = metric(name).better
+        if better == "none":
+            mistakes.append(f"demands.{name}: this metric is reported only and may not be a gate")
+        keys = set(demand) if isinstance(demand, dict) else set()
+        if better == "higher" and "times_reference" in keys:
+            mistakes.append(f"demands.{name}.times_reference: higher is better here; use from_reference or at_least")
+    choose = tree.get("choose")
+    chosen = choose.get("metric") if isinstance(choose, dict) else None
+    if isinstance(chosen, str) and chosen not in metrics():
+        mistakes.append(f"choose.metric: there is no metric {chosen!r}; there are {', '.join(metrics())}")
+    return mistakes
