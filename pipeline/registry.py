@@ -11,7 +11,6 @@ import models
 from audit.core import QUESTIONS, Metric, Question
 from models.core.base import GenerativeModel
 
-
 T = TypeVar("T")
 
 
@@ -28,7 +27,7 @@ def family(name: str) -> type[GenerativeModel]:
     """
     if name not in families():
         raise ValueError(f"model {name!r}: there is no such family; there are {', '.join(families())}")
-    return _only_class(importlib.import_module(f"models.{name}"), GenerativeModel)
+    return _only_class(importlib.import_module(f"models.{name}"), GenerativeModel)  # type: ignore[type-abstract]
 
 
 def metrics(question: Question | None = None) -> tuple[str, ...]:
@@ -45,7 +44,7 @@ def metric(name: str) -> type[Metric]:
     """
     if name not in metrics():
         raise ValueError(f"metric {name!r}: there is no such metric; there are {', '.join(metrics())}")
-    return _only_class(importlib.import_module(f"{audit.__name__}.{name}"), Metric)
+    return _only_class(importlib.import_module(f"{audit.__name__}.{name}"), Metric)  # type: ignore[type-abstract]
 
 
 def _names(package: ModuleType) -> tuple[str, ...]:

@@ -7,13 +7,14 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from pipeline.errors import Mistake
 from pipeline.registry import families, family, metric, metrics
 from tabular.schema import Category, Kind
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 
-class SpecError(ValueError):
+class SpecError(Mistake):
     """A specification that cannot run; its text holds one line per mistake, each with its path in the file."""
 
 
