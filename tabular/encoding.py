@@ -1,15 +1,22 @@
 """Tables to matrices and back: one encoder per modelled column, side by side."""
 
+import importlib
+import inspect
+import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cache
 from typing import ClassVar, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from tabular import encoders
+from tabular.identifiers import fresh_identifiers, fresh_prefix, is_made_anew, synthetic_schema
 from tabular.layout import Block, Layout, Reads
-from tabular.schema import Column, Kind, Schema
-from tabular.table import Table
+from tabular.schema import Category, Column, Kind, Schema
+from tabular.table import Table, codes, from_codes, from_numbers, numbers
 
 Matrix = NDArray[np.float32]
 Values = NDArray[np.float64] | NDArray[np.int64]
@@ -54,16 +61,227 @@ class Encoder(ABC):
 
 
 class TableEncoder:
-    """All modelled columns of a table to one matrix, and back."""
+    """All modelled columns of a table to one matrix, and back.
+
+    Identifiers and the privacy unit are made anew, free text is left out: no value of theirs is ever repeated.
+
+    Attributes:
+        layout: Where each column lies in the matrix; there after `fit` or `load_state`.
+    """
+
+    layout: Layout
 
     def __init__(self, schema: Schema, reads: Reads) -> None:
         self.schema = schema
         self.reads = reads
+        self.encoders = {column.name: encoder_for(column, reads)(column) for column in schema.modelled}
+        self._prefixes = {column.name: "" for column in self.output_schema.columns if is_made_anew(column)}
 
-    # fit(table) -> Self · layout -> Layout · encode(table) -> (n, D) float32 · decode(x, rng, first=0) -> Table
-    # encode_known({"sex": "Female", ...}) -> (known (D,), mask (D,)) · state() · load_state(arrays)
-    layout: Layout
+    @property
+    def output_schema(self) -> Schema:
+        """The schema of decoded tables: no free text, and new identifiers in place of the old ones."""
+        return synthetic_schema(self.schema)
 
     def fit(self, table: Table) -> Self:
-        """Learn every column's encoding from the training rows."""
-        raise NotImplementedError
+        """Learn every column's encoding from the training rows.
+
+        Raises:
+            ValueError: If there are no rows, or no column that a model could learn.
+        """
+        if not len(table):
+            raise ValueError("got a training table without rows, wanted at least one")
+        for name, encoder in self.encoders.items():
+            encoder.fit(_values(encoder.column, table.frame[name]))
+        for name in self._prefixes:
+            self._prefixes[name] = fresh_prefix(self.schema[name], table.frame[name])
+        return self._settle()
+
+    def encode(self, table: Table) -> Matrix:
+        """Encode rows to a matrix of shape (n, D).
+
+        Raises:
+            ValueError: If a value is missing in a column that knows no missing values.
+        """
+        x = np.empty((len(table), self.layout.width), dtype=np.float32)
+        for name, encoder in self.encoders.items():
+            start, stop = self._spans[name]
+            try:
+                x[:, start:stop] = encoder.encode(_values(encoder.column, table.frame[name]))
+            except ValueError as error:
+                raise ValueError(f"column {name!r}: {error}") from error
+        return x
+
+    def decode(
+        self, x: Matrix, rng: np.random.Generator, first: int = 0, given: Mapping[str, Category] | None = None
+    ) -> Table:
+        """Decode a matrix, shape (n, D), to rows of `output_schema`.
+
+        Args:
+            x: Any real matrix, also one that `encode` would never give.
+            rng: Source of the places inside bins.
+            first: Number of rows made before these: identifiers go on from there.
+            given: Values that hold in every row, as in `encode_known`: written exactly, not through a bin.
+
+        Raises:
+            ValueError: If the matrix has another width, or a given value is not allowed.
+        """
+        if x.ndim != 2 or x.shape[1] != self.layout.width:
+            raise ValueError(f"got a matrix of shape {x.shape}, wanted (n, {self.layout.width})")
+        fixed = {name: self._known(name, value) for name, value in (given or {}).items()}
+        series: dict[str, pd.Series] = {}
+        for column in self.output_schema.columns:
+            if column.name not in self.encoders:
+                series[column.name] = fresh_identifiers(column, self._prefixes[column.name], first, len(x))
+                continue
+            start, stop = self._spans[column.name]
+            values = self.encoders[column.name].decode(x[:, start:stop], rng)
+            if column.name in fixed:
+                values = _values(column, fixed[column.name])[np.zeros(len(x), dtype=np.int64)]
+            series[column.name] = _series(column, values)
+        return Table(self.output_schema, pd.DataFrame(series, index=pd.RangeIndex(len(x))))
+
+    def encode_known(self, given: Mapping[str, Category]) -> tuple[Matrix, NDArray[np.bool_]]:
+        """Encode given values for conditional sampling.
+
+        Returns:
+            One encoded row, shape (D,), 0 where nothing is given, and the mask of its given entries, shape (D,).
+
+        Raises:
+            ValueError: If a column cannot be given or a value is not allowed; says what is.
+        """
+        known = np.zeros(self.layout.width, dtype=np.float32)
+        mask = np.zeros(self.layout.width, dtype=bool)
+        for name, value in given.items():
+            series = self._known(name, value)
+            start, stop = self._spans[name]
+            known[start:stop] = self.encoders[name].encode(_values(self.schema[name], series))[0]
+            mask[start:stop] = True
+        return known, mask
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return what `fit` learned as arrays, by "position of the column in the schema/name of the array"."""
+        arrays: dict[str, NDArray[np.generic]] = {}
+        for index, name in enumerate(self.schema.names):
+            if name in self.encoders:
+                arrays |= {f"{index}/{key}": array for key, array in self.encoders[name].state().items()}
+            elif name in self._prefixes:
+                arrays[f"{index}/prefix"] = np.frombuffer(self._prefixes[name].encode(), dtype=np.uint8)
+        return arrays
+
+    def load_state(self, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+        """Take back what `state` returned.
+
+        Raises:
+            ValueError: If an array is missing.
+        """
+        for index, name in enumerate(self.schema.names):
+            own = {key.split("/", 1)[1]: array for key, array in arrays.items() if key.split("/", 1)[0] == str(index)}
+            try:
+                if name in self.encoders:
+                    self.encoders[name].load_state(own)
+                elif name in self._prefixes:
+                    self._prefixes[name] = own["prefix"].tobytes().decode()
+            except KeyError as error:
+                raise ValueError(f"column {name!r}: the state lacks the array {error}") from error
+        return self._settle()
+
+    def _settle(self) -> Self:
+        """Put the blocks of all columns side by side."""
+        blocks: list[Block] = []
+        self._spans: dict[str, tuple[int, int]] = {}
+        start = 0
+        for name, encoder in self.encoders.items():
+            own = encoder.blocks()
+            self._spans[name] = (start, start + own[-1].stop)
+            blocks += [
+                block.model_copy(
+                    update={
+                        "start": block.start + start,
+                        "stop": block.stop + start,
+                        "when": None if block.when is None else block.when + start,
+                    }
+                )
+                for block in own
+            ]
+            start += own[-1].stop
+        if not blocks:
+            raise ValueError("no column that a model could learn: all are identifiers or free text")
+        self.layout = Layout(reads=self.reads, blocks=tuple(blocks))
+        return self
+
+    def _known(self, name: str, value: Category) -> pd.Series:
+        """Return one given value as the column's own type."""
+        if name not in self.encoders:
+            can = ", ".join(map(repr, self.encoders))
+            raise ValueError(f"column {name!r} cannot be given; columns that can: {can}")
+        column = self.schema[name]
+        one = Schema(columns=(column,))
+        table, broken = Table.coerce(one, pd.DataFrame({name: pd.Series([value], dtype=object)}))
+        if broken.to_numpy().any():
+            raise ValueError(f"column {name!r}: got {value!r}, wanted {_allowed(column)}")
+        return table.frame[name]
+
+
+def encoder_for(column: Column, reads: Reads) -> type[Encoder]:
+    """Return the encoder of the folder `encoders` that writes such a column for such a model.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    for encoder in encoder_types():
+        if encoder.reads == reads and column.kind in encoder.kinds:
+            return encoder
+    raise ValueError(f"column {column.name!r}: no encoder for kind {column.kind!r} read as {reads!r}")
+
+
+@cache
+def encoder_types() -> tuple[type[Encoder], ...]:
+    """Return every encoder of the folder `encoders`, by file name."""
+    found: list[type[Encoder]] = []
+    for file in sorted(pkgutil.iter_modules(encoders.__path__), key=lambda file: file.name):
+        module = importlib.import_module(f"{encoders.__name__}.{file.name}")
+        found += [
+            kind
+            for _, kind in inspect.getmembers(module, inspect.isclass)
+            if issubclass(kind, Encoder) and kind.__module__ == module.__name__
+        ]
+    return tuple(found)
+
+
+def whole(x: NDArray[np.float32], size: int) -> NDArray[np.int64]:
+    """Round to whole numbers 0 .. size - 1; anything else to the nearest, NaN to 0."""
+    return np.clip(np.rint(np.nan_to_num(x)), 0, size - 1).astype(np.int64)
+
+
+def largest(x: Matrix) -> NDArray[np.int64]:
+    """Return the position of each row's largest entry, shape (n,); NaN is the smallest."""
+    return np.asarray(np.argmax(np.where(np.isnan(x), -np.inf, x), axis=1), dtype=np.int64)
+
+
+def one_hot(classes: NDArray[np.int64], size: int) -> Matrix:
+    """Write classes, shape (n,), as one-hot rows, shape (n, size)."""
+    x = np.zeros((len(classes), size), dtype=np.float32)
+    x[np.arange(len(classes)), classes] = 1.0
+    return x
+
+
+def nearest(points: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the position of the nearest of the rising points to each value, shape (n,)."""
+    return np.searchsorted(points[:-1] / 2 + points[1:] / 2, values, side="left").astype(np.int64)
+
+
+def _values(column: Column, series: pd.Series) -> Values:
+    return numbers(column, series) if column.is_number else codes(column, series)
+
+
+def _series(column: Column, values: Values) -> pd.Series:
+    if column.is_number:
+        return from_numbers(column, values.astype(np.float64))
+    return from_codes(column, values.astype(np.int64))
+
+
+def _allowed(column: Column) -> str:
+    if column.is_code:
+        shown = ", ".join(map(repr, column.categories[:20]))
+        return f"one of {shown}" + (f" and {len(column.categories) - 20} more" if len(column.categories) > 20 else "")
+    return f"a value of kind {column.kind} from {column.minimum} to {column.maximum}"
