@@ -1,0 +1,161 @@
+"""Conditional frequency tables that back off, one parent at a time, where counts are thin."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+STRENGTHS = 8.0 ** np.arange(-4, 6)
+SMOOTHING = 0.5
+
+Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Level:
+    """Counts given the first few parents.
+
+    Attributes:
+        cells: Combined numbers of (parents, child) that were seen, rising, shape (m,).
+        counts: How often, shape (m,).
+        strength: Rows that the level below is worth.
+    """
+
+    cells: Codes
+    counts: Floats
+    strength: float
+
+
+@dataclass(frozen=True)
+class BackoffTable:
+    r"""p(x | u₁ … u_L) with a Dirichlet prior around p(x | u₁ … u_{L-1}), down to the margin.
+
+    p_l(x | u) = (n(x, u) + s_l p_{l-1}(x | u)) / (n(u) + s_l), and p_0(x) = (n(x) + ½/K) / (n + ½). Each strength
+    s_l is the one of a geometric grid that predicts every training row best from the others (leave-one-out).
+    Only cells that were seen are kept, so the size is bounded by the rows whatever the cardinalities.
+
+    MacKay & Peto, A hierarchical Dirichlet language model, Natural Language Engineering 1(3), 1995,
+    doi:10.1017/S1351324900000218.
+
+    Attributes:
+        base: p_0, shape (K,).
+        radix: Cardinalities of the parents, in order of the levels.
+        levels: Counts given one parent, two parents, ...
+    """
+
+    base: Floats
+    radix: tuple[int, ...]
+    levels: tuple[Level, ...]
+
+    @classmethod
+    def fit(cls, child: Codes, parents: Codes, size: int, radix: tuple[int, ...]) -> Self:
+        """Count a child's codes, shape (n,), of cardinality `size`, given its parents' codes, shape (n, L)."""
+        margin = np.bincount(child, minlength=size).astype(np.float64)
+        base = (margin + SMOOTHING / size) / (len(child) + SMOOTHING)
+        predicted = margin_left_out(child, size)
+        levels = []
+        config = np.zeros(len(child), dtype=np.int64)
+        for index, cardinality in enumerate(radix):
+            config = config * cardinality + parents[:, index]
+            predicted, strength = refine(predicted, config * size + child, config)
+            cells, counts = np.unique(config * size + child, return_counts=True)
+            levels.append(Level(cells.astype(np.int64), counts.astype(np.float64), strength))
+        return cls(base, radix, tuple(levels))
+
+    def prob(self, child: Codes, parents: Codes) -> Floats:
+        """Return p(child | parents), shape (n,)."""
+        size = len(self.base)
+        p: Floats = self.base[child]
+        for level, config in zip(self.levels, self._configs(parents), strict=True):
+            at = np.minimum(np.searchsorted(level.cells, config * size + child), len(level.cells) - 1)
+            seen = np.where(level.cells[at] == config * size + child, level.counts[at], 0.0)
+            heap, first, last = self._span(level, config)
+            p = (seen + level.strength * p) / (heap[last] - heap[first] + level.strength)
+        return p
+
+    def rows(self, parents: Codes) -> Floats:
+        """Return p(· | parents) in full, shape (n, K), using as many levels as parents are given."""
+        size = len(self.base)
+        p = np.repeat(self.base[None, :], len(parents), axis=0)
+        for level, config in zip(self.levels, self._configs(parents), strict=False):
+            heap, first, last = self._span(level, config)
+            lengths = last - first
+            row = np.repeat(np.arange(len(config)), lengths)
+            cell = np.arange(len(row)) + np.repeat(first - np.cumsum(lengths) + lengths, lengths)
+            p *= level.strength
+            p[row, level.cells[cell] % size] += level.counts[cell]
+            p /= (heap[last] - heap[first] + level.strength)[:, None]
+        return p
+
+    def draw(self, parents: Codes, rng: np.random.Generator) -> Codes:
+        """Draw children given their parents, shape (n, L), to shape (n,).
+
+        The table is a mixture: with probability n(u) / (n(u) + s) a row seen under u, otherwise the level below.
+        """
+        size, n = len(self.base), len(parents)
+        heap = np.cumsum(self.base)
+        child: Codes = np.minimum(np.searchsorted(heap, rng.random(n) * heap[-1], side="right"), size - 1)
+        for level, config in zip(self.levels, self._configs(parents), strict=True):
+            heap, first, last = self._span(level, config)
+            mass = heap[last] - heap[first]
+            height = rng.random(n) * (mass + level.strength)
+            at = np.searchsorted(heap, heap[first] + height, side="right") - 1
+            at = np.clip(at, 0, np.maximum(last - 1, 0))
+            child[height < mass] = (level.cells[at] % size)[height < mass]
+        return child
+
+    def _configs(self, parents: Codes) -> list[Codes]:
+        """Number the parents' configurations, level by level, each of shape (n,)."""
+        configs = []
+        config = np.zeros(len(parents), dtype=np.int64)
+        for index in range(parents.shape[1]):
+            config = config * self.radix[index] + parents[:, index]
+            configs.append(config)
+        return configs
+
+    def _span(self, level: Level, config: Codes) -> tuple[Floats, Codes, Codes]:
+        """Return cumulated counts, shape (m + 1,), and each configuration's first and last place in it."""
+        size = len(self.base)
+        heap = np.concatenate([[0.0], np.cumsum(level.counts)])
+        first = np.searchsorted(level.cells, config * size)
+        last = np.searchsorted(level.cells, (config + 1) * size)
+        return heap, first.astype(np.int64), last.astype(np.int64)
+
+
+def margin_left_out(child: Codes, size: int) -> Floats:
+    """Return p_0 of each row's code, shape (n,), counted on the other rows."""
+    others: Floats = np.bincount(child, minlength=size)[child].astype(np.float64) - 1.0
+    predicted: Floats = (others + SMOOTHING / size) / (len(child) - 1 + SMOOTHING)
+    return predicted
+
+
+def refine(predicted: Floats, cell: Codes, config: Codes) -> tuple[Floats, float]:
+    """Put one more parent on leave-one-out predictions.
+
+    Args:
+        predicted: Probability of each row's child at the level below, counted on the other rows, shape (n,).
+        cell: Number of each row's (parents, child), shape (n,).
+        config: Number of each row's parents, shape (n,).
+
+    Returns:
+        The same with that parent, shape (n,), and the strength that gives the largest likelihood.
+    """
+    seen, under = tally(cell) - 1.0, tally(config) - 1.0
+    best, chosen, score = predicted, float(STRENGTHS[-1]), -np.inf
+    for strength in STRENGTHS:
+        p: Floats = (seen + strength * predicted) / (under + strength)
+        total = float(np.log(p).sum())
+        if total > score:
+            best, chosen, score = p, float(strength), total
+    return best, chosen
+
+
+def tally(numbers: Codes) -> Floats:
+    """Return how often each row's number occurs, shape (n,)."""
+    if len(numbers) and int(numbers.max()) < 16 * len(numbers):
+        counts: Floats = np.bincount(numbers)[numbers].astype(np.float64)
+        return counts
+    _, inverse, found = np.unique(numbers, return_inverse=True, return_counts=True)
+    return found[inverse].astype(np.float64)
