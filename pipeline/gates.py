@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from audit.core import Estimate
+from audit.report.document import Gate, GateVerdict
 from pipeline.spec import Demand
 
 Word = Literal["accepted", "refused", "inconclusive", "invalid"]
@@ -20,25 +21,6 @@ DEFAULT_DEMANDS: dict[str, Demand] = {
     "privacy.exact_copies": Demand(at_most=0.005),
     "privacy.membership_inference": Demand(at_most=0.6),
 }
-
-
-class Gate(BaseModel):
-    """One demand, judged.
-
-    Attributes:
-        metric: Name of the metric, `question.name`.
-        demand: What was demanded, in words.
-        verdict: `accepted` where the whole interval is within the demand, `refused` where none of it is,
-            `inconclusive` where it straddles or there is no value, `invalid` where fresh real rows would be refused.
-        sentence: Why, in words.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    metric: str
-    demand: str
-    verdict: Word
-    sentence: str
 
 
 class Verdict(BaseModel):
@@ -72,13 +54,13 @@ def judge(
         _gate(name, demand, estimates.get(name), better.get(name, "lower")) for name, demand in demands.items()
     )
     words = {gate.verdict for gate in gates}
-    reasons = tuple(gate.sentence for gate in gates if gate.verdict != "accepted")
+    reasons = tuple(gate.sentence for gate in gates if gate.verdict != "passed")
     reasons += tuple(f"the contract is broken: {sentence}" for sentence in broken_contract)
     if not gates:
         return Verdict(verdict="inconclusive", reasons=("nothing was demanded, so nothing was shown",), gates=())
     if "invalid" in words:
         return Verdict(verdict="invalid", reasons=reasons, gates=gates)
-    if "refused" in words or broken_contract:
+    if "failed" in words or broken_contract:
         return Verdict(verdict="refused", reasons=reasons, gates=gates)
     return Verdict(
         verdict="inconclusive" if "inconclusive" in words else "accepted",
@@ -111,33 +93,40 @@ def choose(
 
 
 def _gate(name: str, demand: Demand, estimate: Estimate | None, better: Better) -> Gate:
+    """Judge one demand: passed where the whole interval meets it, failed where none of it does."""
     if estimate is None or estimate.value is None:
         why = "it was not computed" if estimate is None else estimate.not_computed
-        text = _words(demand, None)
-        return Gate(metric=name, demand=text, verdict="inconclusive", sentence=f"{name}: {text}, but {why}")
+        return Gate(
+            metric=name, demand=_words(demand, None), verdict="inconclusive", sentence=f"{name} has no value: {why}"
+        )
     limit, lower_is_better = _limit(demand, estimate, better)
     text = _words(demand, limit)
-    if limit is None:
-        sentence = f"{name}: {text}, but there is no reference: fresh real rows could not be measured"
-        return Gate(metric=name, demand=text, verdict="inconclusive", sentence=sentence)
-    low, high = (estimate.value, estimate.value)
+    low, high = estimate.value, estimate.value
     if estimate.interval is not None:
         low, high = min(low, estimate.interval.low), max(high, estimate.interval.high)
-    best, worst = (low, high) if lower_is_better else (high, low)
     sign = 1.0 if lower_is_better else -1.0
-    shown = f"{name}: {_number(estimate.value)} [{_number(low)}, {_number(high)}], {text}"
-    if _beyond(estimate.reference, limit, sign):
-        return Gate(
-            metric=name,
-            demand=text,
-            verdict="invalid",
-            sentence=f"{shown}, but fresh real rows themselves give {_number(estimate.reference)}",
-        )
-    if sign * worst <= sign * limit:
-        return Gate(metric=name, demand=text, verdict="accepted", sentence=shown)
-    if sign * best > sign * limit:
-        return Gate(metric=name, demand=text, verdict="refused", sentence=shown)
-    return Gate(metric=name, demand=text, verdict="inconclusive", sentence=f"{shown}: too uncertain to tell")
+    best, worst = (low, high) if lower_is_better else (high, low)
+    verdict: GateVerdict
+    if limit is None:
+        verdict, why = "inconclusive", ", but there is no reference: fresh real rows could not be measured"
+    elif estimate.reference is not None and sign * estimate.reference > sign * limit:
+        verdict, why = "invalid", f", but fresh real rows themselves give {_number(estimate.reference)}"
+    elif sign * worst <= sign * limit:
+        verdict, why = "passed", ""
+    elif sign * best > sign * limit:
+        verdict, why = "failed", ""
+    else:
+        verdict, why = "inconclusive", ": too uncertain to tell"
+    return Gate(
+        metric=name,
+        demand=text,
+        verdict=verdict,
+        value=estimate.value,
+        interval=estimate.interval,
+        reference=estimate.reference,
+        bound=limit,
+        sentence=f"{name} is {_number(estimate.value)} [{_number(low)}, {_number(high)}], {text}{why}",
+    )
 
 
 def _limit(demand: Demand, estimate: Estimate, better: Better) -> tuple[float | None, bool]:
@@ -153,10 +142,6 @@ def _limit(demand: Demand, estimate: Estimate, better: Better) -> tuple[float | 
         return demand.times_reference * estimate.reference, lower
     step = demand.from_reference or 0.0
     return estimate.reference + (step if lower else -step), lower
-
-
-def _beyond(reference: float | None, limit: float, sign: float) -> bool:
-    return reference is not None and sign * reference > sign * limit
 
 
 def _words(demand: Demand, limit: float | None) -> str:
