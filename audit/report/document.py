@@ -5,8 +5,26 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from audit.report.answers import Check, ModelAudit, Part, Rows, Verdict
+from audit.report.answers import Answer, Check, Gate, GateVerdict, ModelAudit, Part, Rows, Verdict
 from tabular.schema import Column, Kind, Role
+
+__all__ = [
+    "LIMITS",
+    "Answer",
+    "Check",
+    "ColumnRecord",
+    "Document",
+    "Environment",
+    "Fate",
+    "Gate",
+    "GateVerdict",
+    "Inputs",
+    "Missing",
+    "ModelAudit",
+    "Rows",
+    "Run",
+    "Verdict",
+]
 
 Fate = Literal["modelled", "made_anew", "left_out"]
 LIMITS: tuple[str, ...] = (

@@ -101,13 +101,14 @@ def _of_codes(column: Column, real: Table, synthetic: Table) -> Marginal:
         rest = np.append(rest, smallest)
     if column.kind == "ordinal":
         kept.sort()
+    others = len(rest) - int(size - 1 in rest and not column.nullable)
     labels = [names[code] for code in kept]
     real_cells, synthetic_cells = real_counts[kept], synthetic_counts[kept]
     if real_counts[rest].sum() + synthetic_counts[rest].sum() > 0:
-        labels.append(f"all others ({len(rest)})")
+        labels.append(f"all others ({others})")
         real_cells = np.append(real_cells, real_counts[rest].sum())
         synthetic_cells = np.append(synthetic_cells, synthetic_counts[rest].sum())
-    return _marginal(column, "codes", labels, real_cells, synthetic_cells, len(rest))
+    return _marginal(column, "codes", labels, real_cells, synthetic_cells, others)
 
 
 def _marginal(
