@@ -1,0 +1,128 @@
+"""Runs, audits and families as tables for people."""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import JsonValue
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from audit.report.document import Document, Gate, ModelAudit
+from models.core.base import Conditional, Density, Latent
+from pipeline.errors import Mistake
+from pipeline.registry import families, family
+from pipeline.workspace import Workspace, read_json
+
+SIGNS = {
+    "passed": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "inconclusive": ("?", "yellow"),
+    "invalid": ("!", "magenta"),
+    "accepted": ("✓", "green"),
+    "refused": ("✗", "red"),
+}
+
+
+def show_run(console: Console, root: Path, result: Mapping[str, JsonValue]) -> None:
+    """Show a run: estimates with their verdicts, report, release, and how to read the rows."""
+    audit = result.get("audit")
+    if audit is None:
+        console.print(f"run {result['run']}: not audited yet")
+        return
+    document = _document(Path(str(audit)))
+    spec, run = str(result["run"]).split("/", 1)
+    show_document(console, document)
+    console.print(f"report   {result['report']}")
+    release, rows = result.get("release"), None
+    if isinstance(release, str):
+        published = read_json(Workspace(root, spec, run).release)
+        rows = published.get("path") if isinstance(published, dict) else None
+        console.print(f"release  {release}  (lookalike verify {release})")
+    else:
+        facts = Workspace(root, spec, run).release
+        reason = read_json(facts) if facts.exists() else None
+        console.print(f"release  none: {reason.get('reason') if isinstance(reason, dict) else 'not published'}")
+        chosen = result.get("model")
+        synthetic = result.get("synthetic")
+        rows = synthetic.get(str(chosen)) if isinstance(synthetic, dict) else None
+    if rows is not None:
+        console.print(f"rows     import pandas; pandas.read_parquet({str(rows)!r})", markup=False)
+
+
+def show_appraisal(console: Console, folder: Path) -> None:
+    """Show the audit that was written to a folder."""
+    show_document(console, _document(folder / "audit.json"))
+    console.print(f"report   {folder / 'report.html'}")
+
+
+def show_document(console: Console, document: Document) -> None:
+    """Show one audit: a row per metric, a column per model, then verdicts with their reasons."""
+    table = RichTable(title=f"{document.run.spec}: {document.inputs.train.rows:,} training rows", title_justify="left")
+    table.add_column("metric", no_wrap=True)
+    table.add_column("fresh real rows", justify="right")
+    for model in document.models:
+        table.add_column(model.name, justify="right", no_wrap=True)
+    for question, answers in document.models[0].estimates.items():
+        for name in answers:
+            cells = [_cell(model, f"{question}.{name}") for model in document.models]
+            reference = answers[name].estimate.reference
+            table.add_row(f"{question}.{name}", "–" if reference is None else f"{reference:.4g}", *cells)
+    table.add_section()
+    table.add_row("verdict", "", *(_word(model.verdict) for model in document.models))
+    console.print(table)
+    console.print(_word(document.verdict), end="  ")
+    console.print("; ".join(document.reasons), markup=False)
+
+
+def abilities() -> JsonValue:
+    """Return every family with what it reads and can do."""
+    return [
+        {
+            "name": name,
+            "reads": kind.reads,
+            "summary": (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " "),
+            "log_prob": issubclass(kind, Density),
+            "conditional": issubclass(kind, Conditional),
+            "latent": issubclass(kind, Latent),
+            "settings": kind.Config.model_json_schema(),
+        }
+        for name in families()
+        for kind in [family(name)]
+    ]
+
+
+def show_abilities(console: Console) -> None:
+    """Show the families, a row each."""
+    table = RichTable("family", "reads", "--given", "log_prob", "latent", "what it is")
+    rows = abilities()
+    for row in rows if isinstance(rows, list) else []:
+        if isinstance(row, dict):
+            marks = ["yes" if row[key] else "no" for key in ("conditional", "log_prob", "latent")]
+            table.add_row(str(row["name"]), str(row["reads"]), *marks, Text(str(row["summary"])))
+    console.print(table)
+
+
+def _document(path: Path) -> Document:
+    try:
+        return Document.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Mistake(f"{path}: holds no audit that can be read: {error}") from error
+
+
+def _cell(model: ModelAudit, metric: str) -> Text:
+    answer = model.answer(metric)
+    if answer is None or answer.estimate.value is None:
+        return Text("not computed", style="dim")
+    gate: Gate | None = next((gate for gate in model.gates if gate.metric == metric), None)
+    text = Text(f"{answer.estimate.value:.4g}")
+    if gate is not None:
+        sign, colour = SIGNS[gate.verdict]
+        text.append(f" {sign}", style=colour)
+    return text
+
+
+def _word(verdict: str) -> Text:
+    sign, colour = SIGNS[verdict]
+    return Text(f"{sign} {verdict}", style=colour)
