@@ -1,0 +1,182 @@
+"""The audit of anybody's synthetic table, outside any run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pydantic import JsonValue
+
+from audit.core import Estimate, Evidence
+from audit.report.document import Check, ColumnRecord, Document, Inputs, ModelAudit, Rows, Run
+from audit.report.marginals import marginals
+from audit.report.page import render
+from pipeline import gates
+from pipeline.checking import published
+from pipeline.contract import build_suite, run_suite
+from pipeline.dossier import answers, commit, environment
+from pipeline.errors import Mistake
+from pipeline.judging import measure
+from pipeline.monitoring import Show
+from pipeline.registry import metric, metrics
+from pipeline.sources import Loaded, load
+from pipeline.spec import Demand, Source, Spec
+from pipeline.split import split
+from pipeline.steps import generator
+from pipeline.view import apply
+from pipeline.workspace import write_text
+from tabular.infer import infer_schema
+from tabular.schema import Schema
+from tabular.table import Table
+
+HELD_BACK = 0.3
+NO_HOLDOUT = "no holdout was given: rows that the generator never saw are needed to tell copying from resemblance"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user gave: the real rows, the holdout if any, the synthetic rows, and the specification if any."""
+
+    real: Loaded
+    holdout: Loaded | None
+    synthetic: Loaded
+    spec: Spec | None
+
+
+def appraise(
+    root: Path, real: str, synthetic: str, holdout: str | None, spec_path: Path | None, folder: Path, show: Show
+) -> dict[str, JsonValue]:
+    """Judge synthetic rows against real ones and write audit.json and report.html.
+
+    Args:
+        root: The project's folder; paths are relative to it.
+        real: Real rows that the generator learned from.
+        synthetic: Rows to judge, from any tool.
+        holdout: Real rows that the generator never saw; without them privacy is not judged.
+        spec_path: Specification with columns, target, unit and demands; default demands without one.
+        folder: Where to write.
+        show: Where progress goes.
+
+    Returns:
+        The verdict and the paths of report and audit.
+
+    Raises:
+        Mistake: If a source cannot be used.
+    """
+    spec = None if spec_path is None else Spec.load(spec_path)
+    show("audit", 0.02, "reading")
+    given = Given(
+        load(_source(spec, real), root),
+        None if holdout is None else load(_source(spec, holdout), root),
+        load(_source(spec, synthetic), root),
+        spec,
+    )
+    evidence, schema = _evidence(given)
+    names = metrics()
+    estimates: dict[str, Estimate] = {}
+    for place, name in enumerate(names):
+        show("audit", 0.1 + 0.85 * place / len(names), name)
+        if given.holdout is None and name.startswith("privacy."):
+            estimates[name] = Estimate(value=None, not_computed=NO_HOLDOUT)
+        else:
+            estimates[name] = measure(name, evidence, 0 if spec is None else spec.seed)
+    document = _document(root, given, schema, evidence, estimates, Path(synthetic).stem or "synthetic")
+    write_text(folder / "audit.json", document.to_json())
+    write_text(folder / "report.html", render(document))
+    show("audit", 1.0, document.verdict)
+    return {
+        "verdict": document.verdict,
+        "reasons": list(document.reasons),
+        "report": str(folder / "report.html"),
+        "audit": str(folder / "audit.json"),
+    }
+
+
+def _source(spec: Spec | None, path: str) -> Source:
+    """Return a file's source; how to read it (delimiter, encoding, ...) is the specification's, if there is one."""
+    if spec is None:
+        return Source(path=path)
+    return spec.source.model_copy(update={"path": path, "sha256": None, "format": None, "query": None})
+
+
+def _evidence(given: Given) -> tuple[Evidence, Schema]:
+    """Bring the tables to one schema, which the real rows alone decide."""
+    parts = [given.real.frame] + ([] if given.holdout is None else [given.holdout.frame])
+    frame = pd.concat(parts, ignore_index=True)
+    rows = given.synthetic.frame
+    if given.spec is None:
+        schema = infer_schema(frame, {})
+    else:
+        frame, overrides = apply(given.spec, frame)
+        schema = infer_schema(frame, overrides)
+        if not set(schema.names) <= set(rows.columns):
+            rows, _ = apply(given.spec, rows)
+    missing = [name for name in schema.names if name not in rows.columns and schema[name].is_modelled]
+    if len(missing) == len(schema.modelled):
+        raise Mistake(f"the synthetic table shares no column with the real one; wanted {', '.join(missing[:10])}")
+    schema = published(schema)
+    real = Table.conform(schema, frame)
+    synthetic, broken = Table.coerce(schema, rows)
+    modelled = [column.name for column in schema.modelled]
+    train, holdout = _sides(given, real)
+    return Evidence(train, holdout, synthetic, broken[modelled].to_numpy().any(axis=1)), schema
+
+
+def _sides(given: Given, real: Table) -> tuple[Table, Table]:
+    if given.holdout is not None:
+        n = len(given.real.frame)
+        return real.take(np.arange(n)), real.take(np.arange(n, len(real)))
+    unit = None if given.spec is None else given.spec.unit
+    train, holdout = split(real.frame, unit, HELD_BACK, generator(0, "audit", "split"))
+    return real.take(train), real.take(holdout)
+
+
+def _document(
+    root: Path, given: Given, schema: Schema, evidence: Evidence, estimates: Mapping[str, Estimate], name: str
+) -> Document:
+    demands: Mapping[str, Demand] = gates.DEFAULT_DEMANDS
+    if given.spec is not None and given.spec.demands:
+        demands = given.spec.demands
+    better = {each: metric(each).better for each in metrics()}
+    contract = tuple(
+        Check.model_validate(result.model_dump(mode="json"))
+        for result in run_suite(build_suite(schema), evidence.synthetic)
+    )
+    verdict = gates.judge(demands, estimates, better)
+    judged = ModelAudit(
+        name=name,
+        synthetic=Rows(rows=len(evidence.synthetic), sha256=given.synthetic.sha256),
+        verdict=verdict.verdict,
+        reasons=verdict.reasons,
+        gates=verdict.gates,
+        estimates=answers(estimates),
+        marginals=marginals(evidence),
+        contract=contract,
+    )
+    return Document(
+        run=Run(
+            spec=name if given.spec is None else given.spec.name,
+            run="audit",
+            when=datetime.now(UTC).replace(microsecond=0),
+            seed=0 if given.spec is None else given.spec.seed,
+            commit=commit(root),
+            version=version("lookalike"),
+        ),
+        inputs=Inputs(
+            source="real rows given to the audit",
+            read=Rows(rows=given.real.rows, sha256=given.real.sha256),
+            train=Rows(rows=len(evidence.train)),
+            holdout=Rows(rows=len(evidence.holdout), sha256=None if given.holdout is None else given.holdout.sha256),
+            split_by="row" if schema.unit is None else "unit",
+            unit=None if schema.unit is None else schema.unit.name,
+            columns=tuple(ColumnRecord.of(column) for column in schema.columns),
+            notes=given.real.notes + (() if given.holdout is not None else (NO_HOLDOUT,)),
+        ),
+        models=(judged,),
+        verdict=verdict.verdict,
+        reasons=verdict.reasons,
+        environment=environment(root),
+    )
