@@ -132,10 +132,20 @@ class NeuralModel(GenerativeModel, Trainable):
     @contextlib.contextmanager
     def inference(self, rng: np.random.Generator) -> Iterator[torch.Generator]:
         """Give a torch generator seeded from `rng`, with gradients off and the configured threads on."""
-        self._require_ready()
         generator = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
-        with _threads(self.config.training.threads), torch.no_grad():
+        with self.evaluation():
             yield generator
+
+    @contextlib.contextmanager
+    def evaluation(self) -> Iterator[None]:
+        """Turn gradients off and the configured threads on.
+
+        Raises:
+            ValueError: If the model has no weights yet.
+        """
+        self._require_ready()
+        with _threads(self.config.training.threads), torch.no_grad():
+            yield
 
     def _build(self, seed: int) -> None:
         """Build on the CPU, so that the first weights are the same everywhere, and move to the device."""

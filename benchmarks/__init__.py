@@ -1,0 +1,1 @@
+"""Measurements against fixed data; imported by nothing."""
