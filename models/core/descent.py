@@ -112,15 +112,11 @@ class Descent:
     def load(self, arrays: State) -> None:
         """Take back what `state` returned."""
         device = self.train.device
-        groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "average": {}, "moments": {}}
-        for name, value in arrays.items():
-            group, _, rest = name.partition("/")
-            if rest:
-                groups[group][rest] = torch.from_numpy(np.array(value)).to(device)
-        self.module.load_state_dict(groups["weights"])
-        self.best = groups["best"]
-        self.average = [groups["average"][str(index)] for index in range(len(self.parameters))]
-        for name, tensor in groups["moments"].items():
+        load_weights(self.module, arrays)
+        self.best = _group(arrays, "best", device)
+        average = _group(arrays, "average", device)
+        self.average = [average[str(index)] for index in range(len(self.parameters))]
+        for name, tensor in _group(arrays, "moments", device).items():
             index, place, moment = name.split("/")
             parameter = self.phase.objectives[int(index)].parameters[int(place)]
             self.optimisers[int(index)].state[parameter][moment] = tensor
@@ -196,6 +192,20 @@ def learning_rate(step: int, planned: int, config: TrainerConfig) -> float:
     """Return the rate of a step, counted from 0: a linear rise times half a cosine down to 0 over the plan."""
     rise = max(1.0, config.warm_up * planned)
     return config.learning_rate * min(1.0, (step + 1) / rise) * 0.5 * (1 + math.cos(math.pi * step / planned))
+
+
+def load_weights(module: Trainable, arrays: State) -> None:
+    """Take the weights under way from a checkpoint."""
+    module.load_state_dict(_group(arrays, "weights", torch.device("cpu")))
+
+
+def _group(arrays: State, group: str, device: torch.device) -> dict[str, Tensor]:
+    """Return the arrays named `group/...` as tensors, by the rest of their names."""
+    return {
+        name.removeprefix(f"{group}/"): torch.from_numpy(np.array(value)).to(device)
+        for name, value in arrays.items()
+        if name.startswith(f"{group}/")
+    }
 
 
 def _optimiser(objective: Objective, config: TrainerConfig) -> torch.optim.AdamW:

@@ -69,7 +69,7 @@ class Phase:
     """What descends together, and on which view of the data (None: the rows as they are).
 
     A phase of one objective is validated by that objective's loss; with several (a game) there is no loss to watch,
-    so the phase runs to the end of its plan.
+    so the phase runs to the end of its plan. A view may only use parameters that the phase does not move.
     """
 
     objectives: Sequence[Objective]

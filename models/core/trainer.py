@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from models.core.base import Monitor
-from models.core.descent import Descent
+from models.core.descent import Descent, load_weights
 from models.core.plan import Phase, Trainable, TrainerConfig
 
 
@@ -47,6 +47,8 @@ class Trainer:
         for number in range(first, len(phases)):
             phase = phases[number]
             rows = x
+            if checkpoint is not None:
+                load_weights(module, checkpoint)
             if phase.view is not None:
                 with torch.no_grad():
                     rows = phase.view(x)
