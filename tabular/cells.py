@@ -171,4 +171,5 @@ def _tilts(means: Floats) -> Floats:
     """Solve for the tilt whose density on [0, 1] has the given mean: 1 / (1 - exp(-tilt)) - 1 / tilt."""
     tilt = np.linspace(1e-3, STEEPEST, 5001)
     above = 1 / -np.expm1(-tilt) - 1 / tilt
-    return np.interp(means, np.concatenate([1 - above[::-1], [0.5], above]), np.concatenate([-tilt[::-1], [0.0], tilt]))
+    known = np.concatenate([1 - above[::-1], [0.5], above])
+    return np.asarray(np.interp(means, known, np.concatenate([-tilt[::-1], [0.0], tilt])), dtype=np.float64)

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tabular import encoders
+from tabular.coercion import expects
 from tabular.identifiers import fresh_identifiers, fresh_prefix, is_made_anew, synthetic_schema
 from tabular.layout import Block, Layout, Reads
 from tabular.schema import Category, Column, Kind, Schema
@@ -218,7 +219,7 @@ class TableEncoder:
         one = Schema(columns=(column,))
         table, broken = Table.coerce(one, pd.DataFrame({name: pd.Series([value], dtype=object)}))
         if broken.to_numpy().any():
-            raise ValueError(f"column {name!r}: got {value!r}, wanted {_allowed(column)}")
+            raise ValueError(f"column {name!r}: got {value!r}, wanted {expects(column)}")
         return table.frame[name]
 
 
@@ -278,10 +279,3 @@ def _series(column: Column, values: Values) -> pd.Series:
     if column.is_number:
         return from_numbers(column, values.astype(np.float64))
     return from_codes(column, values.astype(np.int64))
-
-
-def _allowed(column: Column) -> str:
-    if column.is_code:
-        shown = ", ".join(map(repr, column.categories[:20]))
-        return f"one of {shown}" + (f" and {len(column.categories) - 20} more" if len(column.categories) > 20 else "")
-    return f"a value of kind {column.kind} from {column.minimum} to {column.maximum}"

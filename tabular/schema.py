@@ -79,9 +79,15 @@ class Column(BaseModel):
         return self.kind not in UNMODELLED_KINDS and self.role != "unit"
 
     @model_validator(mode="after")
-    def _distinct_categories(self) -> Self:
-        if len({(type(value), value) for value in self.categories}) != len(self.categories):
+    def _sound(self) -> Self:
+        if len(set(self.categories)) != len(self.categories):
             raise ValueError(f"column {self.name!r}: categories hold the same value twice")
+        types = {type(value) for value in self.categories}
+        if len(types) > 1 and types != {int, float}:
+            names = ", ".join(sorted(found.__name__ for found in types))
+            raise ValueError(f"column {self.name!r}: got categories of several types ({names}), wanted one")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"column {self.name!r}: minimum {self.minimum} is above maximum {self.maximum}")
         return self
 
 
