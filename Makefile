@@ -1,7 +1,7 @@
 SPEC ?= specs/rand_health.yaml
 PYTHON ?= python3
 
-.PHONY: setup run up down
+.PHONY: setup run up down check test test-all bench clean
 
 setup: .venv/.made
 
@@ -19,3 +19,22 @@ up: setup
 
 down:
 	@.venv/bin/python -m dags.local down
+
+check: setup
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+test: check
+	.venv/bin/pytest -m "not slow"
+
+test-all: check
+	.venv/bin/pytest
+
+bench: setup
+	.venv/bin/python -m benchmarks.families_adult
+	.venv/bin/python -m benchmarks.autoregressive_adult
+	.venv/bin/python -m benchmarks.dag_parse
+
+clean:
+	rm -rf .venv .airflow .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -5,14 +5,13 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from pydantic import JsonValue
 from rich.console import Console
 
+from pipeline.assignments import pairs, values
 from pipeline.errors import Mistake
 
 app = typer.Typer(
@@ -78,7 +77,7 @@ def run(
     from pipeline.watching import watching
 
     with watching(err) as show:
-        result, trouble = go_through(spec, _root(root), run, _changes(changes), show)
+        result, trouble = go_through(spec, _root(root), run, values(changes), show)
     if as_json:
         _print_json(result)
     else:
@@ -111,7 +110,7 @@ def stage(
             model=model,
             shard=shard,
             question=question,
-            changes=_changes(changes),
+            changes=values(changes),
             show=show,
         )
     _print_json(result)
@@ -135,7 +134,7 @@ def sample(
     """Draw more rows from a run's synthesizer, also with some columns given."""
     from pipeline.drawing import draw
 
-    drawn = draw(_root(root), source, rows, out_file, _pairs(given, "--given"), model, seed)
+    drawn = draw(_root(root), source, rows, out_file, pairs(given, "--given"), model, seed)
     out.print(f"wrote {drawn.rows:,} rows of {drawn.model} to {out_file}")
     for note in drawn.notes:
         out.print(note)
@@ -269,28 +268,6 @@ def _root(given: Path | None) -> Path:
     if not root.is_dir():
         raise Mistake(f"{root}: is not a folder")
     return root.resolve()
-
-
-def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in given or ():
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise Mistake(f"{option} {text!r}: wanted name=value")
-        pairs[name.strip()] = value.strip()
-    return pairs
-
-
-def _changes(given: list[str] | None) -> Mapping[str, JsonValue]:
-    import yaml
-
-    changes: dict[str, JsonValue] = {}
-    for name, value in _pairs(given, "--set").items():
-        try:
-            changes[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise Mistake(f"--set {name}: {value!r} is not a value: {' '.join(str(error).split())}") from error
-    return changes
 
 
 def _print_json(content: Any) -> None:

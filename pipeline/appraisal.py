@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from pydantic import JsonValue
+from tabular.infer import infer_schema
 
 from audit.core import Estimate, Evidence
 from audit.report.document import Check, ColumnRecord, Document, Inputs, ModelAudit, Rows, Run
@@ -28,7 +29,6 @@ from pipeline.split import split
 from pipeline.steps import generator
 from pipeline.view import apply
 from pipeline.workspace import write_text
-from tabular.infer import infer_schema
 from tabular.schema import Schema
 from tabular.table import Table
 
@@ -165,18 +165,22 @@ def _document(
             commit=commit(root),
             version=version("lookalike"),
         ),
-        inputs=Inputs(
-            source="real rows given to the audit",
-            read=Rows(rows=given.real.rows, sha256=given.real.sha256),
-            train=Rows(rows=len(evidence.train)),
-            holdout=Rows(rows=len(evidence.holdout), sha256=None if given.holdout is None else given.holdout.sha256),
-            split_by="row" if schema.unit is None else "unit",
-            unit=None if schema.unit is None else schema.unit.name,
-            columns=tuple(ColumnRecord.of(column) for column in schema.columns),
-            notes=given.real.notes + (() if given.holdout is not None else (NO_HOLDOUT,)),
-        ),
+        inputs=_inputs(given, schema, evidence),
         models=(judged,),
         verdict=verdict.verdict,
         reasons=verdict.reasons,
         environment=environment(root),
+    )
+
+
+def _inputs(given: Given, schema: Schema, evidence: Evidence) -> Inputs:
+    return Inputs(
+        source="real rows given to the audit",
+        read=Rows(rows=given.real.rows, sha256=given.real.sha256),
+        train=Rows(rows=len(evidence.train)),
+        holdout=Rows(rows=len(evidence.holdout), sha256=None if given.holdout is None else given.holdout.sha256),
+        split_by="row" if schema.unit is None else "unit",
+        unit=None if schema.unit is None else schema.unit.name,
+        columns=tuple(ColumnRecord.of(column) for column in schema.columns),
+        notes=given.real.notes + (() if given.holdout is not None else (NO_HOLDOUT,)),
     )

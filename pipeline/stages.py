@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from pydantic import JsonValue
 
@@ -14,6 +15,14 @@ from pipeline.workspace import Workspace
 
 STAGES = ("ingest", "contract", "train", "generate", "check", "audit", "decide", "release")
 PER_MODEL = ("train", "generate", "check")
+
+
+class Only(TypedDict, total=False):
+    """Which part of a stage: one family, one shard of its rows (from 0), one question of the audit; all where unset."""
+
+    model: str | None
+    shard: int | None
+    question: str | None
 
 
 @dataclass(frozen=True)
@@ -53,11 +62,9 @@ def call(
     root: Path,
     run: str,
     *,
-    model: str | None = None,
-    shard: int | None = None,
-    question: str | None = None,
     changes: Mapping[str, JsonValue] | None = None,
     show: Show = quiet,
+    **only: Unpack[Only],
 ) -> dict[str, JsonValue]:
     """Go through one door.
 
@@ -66,11 +73,9 @@ def call(
         spec_path: The specification: the user's, or the resolved one that `ingest` left in the run's folder.
         root: The project's folder.
         run: Name of the run.
-        model: Family, where the stage is about one.
-        shard: Shard, for `generate`.
-        question: Question, for `audit`.
         changes: Values in place of the specification's, by dotted path.
         show: Where progress goes.
+        only: The part that the call is about.
 
     Returns:
         Names and paths only, as plain values.
@@ -81,6 +86,7 @@ def call(
     if stage not in STAGES:
         raise Mistake(f"stage {stage!r}: there is no such stage; there are {', '.join(STAGES)}")
     spec = Spec.load(spec_path, changes)
+    model, question = only.get("model"), only.get("question")
     if model is not None and model not in spec.models:
         raise Mistake(f"model {model!r}: {spec_path} names {', '.join(spec.models)}")
     if model is None and stage in PER_MODEL:
@@ -89,7 +95,7 @@ def call(
     if question is not None and asked is None:
         raise Mistake(f"question {question!r}: there is no such question; there are {', '.join(QUESTIONS)}")
     workspace = Workspace(root.resolve(), spec.name, safe_run(run))
-    return go(stage, Call(spec, workspace, model, shard, asked, show))
+    return go(stage, Call(spec, workspace, model, only.get("shard"), asked, show))
 
 
 def go(stage: str, this: Call) -> dict[str, JsonValue]:

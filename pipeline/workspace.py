@@ -159,7 +159,7 @@ def write_parquet(path: Path, rows: pa.Table, metadata: dict[str, str] | None = 
     """Write Parquet, all or nothing; the same rows give the same bytes."""
     marked = rows.replace_schema_metadata(metadata or {})
     with replacing(path) as partial:
-        pq.write_table(marked, partial, compression="zstd", store_schema=False)
+        pq.write_table(marked, partial, compression="zstd")
 
 
 def sha256(path: Path) -> str:
