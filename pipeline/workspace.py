@@ -119,6 +119,11 @@ class Workspace:
         """Name of the release that this run became, or why it became none."""
         return self.home / "release.json"
 
+    @property
+    def downstream(self) -> Path:
+        """How a model trained on the release does on real rows."""
+        return self.home / "downstream.json"
+
     def done(self, step: str) -> Path:
         """The mark that a step is done, with the fingerprint of what went in."""
         return self.home / "done" / f"{step}.json"
