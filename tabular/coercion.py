@@ -71,7 +71,16 @@ def expects(column: Column) -> str:
         "duration": "a duration",
     }[column.physical]
     ends = [("from", column.minimum), ("to", column.maximum)]
-    return what + "".join(f" {word} {_written(column, end)}" for word, end in ends if end is not None)
+    return what + "".join(f" {word} {written(column, end)}" for word, end in ends if end is not None)
+
+
+def written(column: Column, end: float) -> str:
+    """Write a limit of the column for people."""
+    if column.physical == "duration":
+        return str(pd.Timedelta(end, unit="us"))
+    if column.is_number and column.physical not in ("integer", "real"):
+        return str(np.datetime64(int(end), "us")).removesuffix("T00:00:00.000000")
+    return f"{end:.15g}"
 
 
 def _positions(column: Column, settled: pd.Series) -> NDArray[np.int64]:
@@ -129,11 +138,3 @@ def _cast_moments(column: Column, settled: pd.Series) -> pd.Series:
 
 def _nothing(column: Column, like: pd.Series) -> pd.Series:
     return pd.Series(index=like.index, dtype=dtype_of(column))
-
-
-def _written(column: Column, end: float) -> str:
-    if column.physical == "duration":
-        return str(pd.Timedelta(end, unit="us"))
-    if column.is_number and column.physical not in ("integer", "real"):
-        return str(np.datetime64(int(end), "us")).removesuffix("T00:00:00.000000")
-    return f"{end:.15g}"
