@@ -1,0 +1,418 @@
+"""The report: a document that round-trips, and a page that escapes, bounds and never calls home."""
+
+import json
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audit.core import QUESTIONS, Estimate, Evidence, Interval
+from audit.report.answers import Answer, Check, Gate, ModelAudit, Rows
+from audit.report.document import ColumnRecord, Document, Environment, Inputs, Run
+from audit.report.marginals import BINS, CATEGORIES, SMALLEST_CELL, Marginal, marginals
+from audit.report.page import render
+from tabular.schema import Column, Schema
+from tabular.table import Table
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "=cmd|' /C calc'!A0",
+    "{{ 7 * 7 }}{% raw %}",
+    "age\u202egnp.exe",
+    "\u05e9\u05dc\u05d5\u05dd",
+    "👩‍👩‍👧‍👦" * 40,
+    "x" * 10_000,
+    "null\x00byte\x1b[31m",
+    "</style><style>@import url(//elsewhere.example)</style>",
+)
+LOADS = {"src", "srcset", "href", "xlink:href", "data", "action", "poster", "background", "formaction"}
+
+
+def estimate(value, spread=0.01, reference=0.1, detail=(), reason=None):
+    known = value is not None
+    return Estimate(
+        value=value,
+        interval=Interval(low=value - spread, high=value + spread) if known else None,
+        reference=reference if known else None,
+        reference_interval=Interval(low=reference - 0.02, high=reference + 0.02) if known else None,
+        detail=detail,
+        rows=100,
+        not_computed=reason,
+    )
+
+
+def answer(found, title="Column shapes", better="lower"):
+    return Answer(
+        title=title, definition="Half the sum of differences, in [0, 1].", better=better, ideal=0, estimate=found
+    )
+
+
+def gate(found, verdict="passed", metric="fidelity.column_shapes"):
+    return Gate(
+        metric=metric,
+        demand="wanted at most 0.3",
+        verdict=verdict,
+        value=found.value,
+        interval=found.interval,
+        reference=found.reference,
+        bound=0.3,
+        sentence="as demanded",
+    )
+
+
+def marginal(name="age", cells=20):
+    share = tuple(np.full(cells, 1 / cells).tolist())
+    return Marginal(
+        column=name, reads="numbers", labels=tuple(f"{i} to {i + 1}" for i in range(cells)), real=share, synthetic=share
+    )
+
+
+def model(name="gmm", **changes):
+    found = estimate(0.12)
+    given = {
+        "name": name,
+        "settings": {"components": 8, "nested": {"a": [1, None]}},
+        "notes": {"epochs": 3.0},
+        "seconds": {"train": 61.2},
+        "synthetic": Rows(rows=1000, sha256="a" * 64),
+        "verdict": "accepted",
+        "reasons": ("all demands are met",),
+        "gates": (gate(found),),
+        "estimates": {"fidelity": {"column_shapes": answer(found)}},
+        "marginals": (marginal(),),
+        "contract": (Check(expectation="expect_column_to_exist", column="age", success=True, sentence="age is there"),),
+    }
+    return ModelAudit(**(given | changes))
+
+
+def document(models=None, names=("age",), **changes):
+    models = (model(),) if models is None else models
+    given = {
+        "run": Run(
+            spec="people", run="r1", when=datetime(2026, 5, 1, 12, tzinfo=UTC), seed=0, commit="c" * 40, version="0.1.0"
+        ),
+        "inputs": Inputs(
+            source="people.csv",
+            read=Rows(rows=2000, sha256="b" * 64),
+            train=Rows(rows=1400),
+            holdout=Rows(rows=600),
+            split_by="unit",
+            unit="person",
+            columns=tuple(
+                ColumnRecord(name=name, kind="integer", fate="modelled", note="whole numbers") for name in names
+            ),
+        ),
+        "models": models,
+        "chosen": next((each.name for each in models if each.verdict == "accepted"), None),
+        "verdict": "accepted" if any(each.verdict == "accepted" for each in models) else "refused",
+        "environment": Environment(lock_sha256="d" * 64, packages={"numpy": "2.0"}, machine="Linux"),
+    }
+    return Document(**(given | changes))
+
+
+class Page(HTMLParser):
+    """Collects what a browser would read: tags, attributes, text, headings."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.tags, self.attributes, self.words, self.headings, self.ids = [], [], [], [], []
+        self.feed(text)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, key, value or "") for key, value in attrs]
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        self.ids += [value for key, value in attrs if key == "id"]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+finite = st.floats(-1e6, 1e6)
+any_float = st.one_of(finite, st.sampled_from([np.nan, np.inf, -np.inf]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(value=any_float, low=any_float, reference=any_float, figure=any_float, text=st.text(max_size=40))
+def test_json_gives_the_document_back_and_never_writes_nan(value, low, reference, figure, text):
+    found = Estimate(
+        value=value, interval=Interval(low=low, high=1.0), reference=reference, detail=({"column": text, "x": figure},)
+    )
+    made = document(
+        (
+            model(
+                verdict="refused",
+                gates=(),
+                estimates={"privacy": {"copies": answer(found, text)}},
+                notes={"loss": figure, "why": text},
+                settings={"rate": figure, "nested": [{"deep": figure}]},
+            ),
+        ),
+        names=(text,),
+    )
+    written = made.to_json()
+    assert Document.from_json(written) == made
+    assert Document.from_json(written).to_json() == written
+    json.loads(written, parse_constant=lambda constant: pytest.fail(f"{constant} was written"))
+    shown = made.models[0].estimates["privacy"]["copies"].estimate
+    assert (shown.value is None) == (not np.isfinite(value))
+    assert (shown.not_computed is None) == bool(np.isfinite(value))
+
+
+def test_a_gate_cannot_pass_without_a_value():
+    absent = estimate(None, reason="the holdout has 3 rows, 100 are needed")
+    for estimates in ({"fidelity": {"column_shapes": answer(absent)}}, {}):
+        with pytest.raises(ValueError, match=r"fidelity\.column_shapes.*no value"):
+            model(gates=(gate(absent),), estimates=estimates)
+
+
+def test_only_an_accepted_model_can_be_chosen():
+    with pytest.raises(ValueError, match="chosen"):
+        document((model(verdict="refused"),), chosen="gmm")
+
+
+def test_an_unknown_key_is_refused():
+    tree = json.loads(document().to_json()) | {"score": 1}
+    with pytest.raises(ValueError, match="score"):
+        Document.from_json(json.dumps(tree))
+
+
+def test_the_fate_of_a_column_follows_its_kind_and_role():
+    def fate(**given):
+        return ColumnRecord.of(Column(name="a", physical="text", **given)).fate
+
+    assert fate(kind="categorical") == "modelled"
+    assert fate(kind="identifier") == "made_anew"
+    assert fate(kind="categorical", role="unit") == "made_anew"
+    assert fate(kind="text") == "left_out"
+
+
+def test_the_same_document_gives_the_same_page():
+    assert render(document()) == render(Document.from_json(document().to_json()))
+
+
+def test_hostile_names_are_escaped_and_bounded():
+    rows = tuple({"first": a, "second": b, "distance": 0.1} for a in HOSTILE for b in HOSTILE)
+    found = estimate(0.12, detail=({"=key<b>": HOSTILE[0], HOSTILE[7]: 1.0}, *rows))
+    hostile = [
+        model(
+            name=f"{text}{place}",
+            settings={text: text},
+            notes={text: text},
+            seconds={text: 1.0},
+            verdict="refused",
+            reasons=(text, text),
+            gates=(gate(found, "failed").model_copy(update={"demand": text, "sentence": text}),),
+            estimates={
+                "fidelity": {"column_shapes": answer(found, text), text: answer(estimate(None, reason=text), text)}
+            },
+            marginals=(
+                marginal(text),
+                Marginal(column=text, reads="codes", labels=HOSTILE, real=(0.1,) * 10, synthetic=(0.1,) * 10),
+            ),
+            contract=(Check(expectation=text, column=text, success=False, unexpected=0.1, sentence=text),),
+        )
+        for place, text in enumerate(HOSTILE)
+    ]
+    made = document(tuple(hostile), names=HOSTILE, reasons=HOSTILE, limits=HOSTILE)
+    page = render(made)
+    read = Page(page)
+    assert Document.from_json(made.to_json()) == made
+    assert len(page.encode()) < 2_000_000
+    assert not {"script", "img", "iframe", "object", "embed"} & set(read.tags)
+    assert read.tags.count("style") == 1
+    assert not [key for _, key, _ in read.attributes if key.startswith("on")]
+    assert "x" * 1000 not in page
+    assert "\u202e" not in page and "\x00" not in page and "\x1b" not in page
+    assert "{{ 7 * 7 }}" in read.text
+    assert "<script>alert(1)</script>" in read.text
+
+
+@pytest.mark.parametrize("verdict", ["accepted", "refused", "inconclusive", "invalid"])
+def test_the_page_asks_nothing_of_anybody(verdict):
+    page = render(document((model(verdict=verdict),), verdict=verdict))
+    for tag, key, value in Page(page).attributes:
+        if key in LOADS:
+            assert value.startswith("#") or (tag, value) == ("link", "data:,"), f"<{tag} {key}={value!r}>"
+    styles = " ".join(re.findall(r"<style>(.*?)</style>", page, re.S)) + " ".join(
+        value for _, key, value in Page(page).attributes if key == "style"
+    )
+    assert not re.search(r"url\(|@import|@font-face|image-set", styles)
+    assert not re.search(r"https?://", page)
+    assert "default-src 'none'" in page
+
+
+def test_every_link_inside_the_page_has_its_end():
+    read = Page(render(document()))
+    assert len(read.ids) == len(set(read.ids))
+    ends = {value[1:] for _, key, value in read.attributes if key == "href" and value.startswith("#")}
+    assert ends - {"", *read.ids} == set()
+
+
+def test_headings_come_in_order():
+    levels = Page(render(document((model(), model("vae"))))).headings
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+
+
+def test_tables_and_drawings_speak():
+    read = Page(render(document()))
+    assert read.tags.count("table") == read.tags.count("caption")
+    roles = [value for tag, key, value in read.attributes if tag == "svg" and key in ("role", "aria-hidden")]
+    assert len(roles) == read.tags.count("svg")
+    assert all(value for tag, key, value in read.attributes if tag == "svg" and key == "aria-label")
+
+
+def test_what_was_not_computed_is_said_and_never_looks_passed():
+    reason = "the holdout has 3 rows, 100 are needed"
+    absent = estimate(None, reason=reason)
+    silent = model(
+        verdict="inconclusive",
+        gates=(gate(absent, "inconclusive"), gate(absent, "inconclusive", "privacy.never_ran")),
+        estimates={"fidelity": {"column_shapes": answer(absent)}},
+    )
+    page = render(document((silent,), verdict="inconclusive"))
+    read = Page(page)
+    assert page.count(reason) >= 3
+    assert "privacy.never_ran" in read.text and "This metric did not run." in read.text
+    assert "2 metrics were not computed" in read.text
+    assert 'class="badge passed"' not in page and 'class="badge accepted"' not in page
+    assert "0 of 2" in read.text
+
+
+def test_an_empty_audit_says_that_nothing_was_shown():
+    bare = ModelAudit(name="gmm", synthetic=Rows(rows=0), verdict="inconclusive")
+    text = Page(render(document((bare,), verdict="inconclusive"))).text
+    assert text.count("No metric of this question was run, so nothing is shown about it.") == len(QUESTIONS)
+    assert "No contract was checked, so nothing is shown about it." in text
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-300, 1e300, -1e300, 5e-324])
+def test_figures_of_any_size_are_drawn(value):
+    found = Estimate(value=value, reference=value, interval=Interval(low=value, high=value))
+    page = render(document((model(gates=(), estimates={"bias": {"one": answer(found)}}),)))
+    assert not re.search(r'="-?(nan|inf)', page)
+
+
+def test_pairs_become_a_map_where_they_are_all_there():
+    names = ("a", "b", "c", "d")
+    rows = tuple({"first": x, "second": y, "distance": 0.1} for x in names for y in names if x < y)
+    for detail, drawn in ((rows, 1), ((rows[0], rows[-1]), 0)):
+        found = estimate(0.12, detail=detail)
+        page = render(document((model(gates=(), estimates={"fidelity": {"pairs": answer(found)}}),), names=names))
+        assert page.count('<svg class="pairs"') == drawn
+
+
+def test_three_hundred_columns_and_five_models_stay_small():
+    names = [f"column_{place:03d}_of_a_wide_table" for place in range(300)]
+    detail = tuple({"column": name, "kind": "continuous", "distance": 0.123456, "reference": 0.1} for name in names)
+    codes = tuple(f"a category in words {place}" for place in range(CATEGORIES + 2))
+    share = (1 / len(codes),) * len(codes)
+    found = estimate(0.12, detail=detail)
+    wide = tuple(
+        model(
+            name=f"model_{place}",
+            estimates={question: {f"m{k}": answer(found, f"Metric {k}") for k in range(6)} for question in QUESTIONS},
+            gates=tuple(gate(found, metric=f"{question}.m0") for question in QUESTIONS),
+            marginals=tuple(
+                marginal(name, BINS)
+                if k % 2
+                else Marginal(column=name, reads="codes", labels=codes, real=share, synthetic=share)
+                for k, name in enumerate(names)
+            ),
+            contract=tuple(
+                Check(expectation=f"expect_{k}", column=name, success=bool(k), unexpected=0.0, sentence="it holds")
+                for name in names
+                for k in range(4)
+            ),
+        )
+        for place in range(5)
+    )
+    page = render(document(wide, names=names))
+    assert len(page.encode()) < 3_000_000
+    assert "60 of 300 columns drawn" in Page(page).text
+
+
+def people(rows, rng, rare=0):
+    ages = rng.integers(18, 90, rows)
+    town = rng.choice(["north", "south"], rows).astype(object)
+    town[:rare] = "hermitage"
+    spend = np.where(rng.random(rows) < 0.4, 0.0, np.exp(rng.normal(4, 2, rows)))
+    born = pd.Timestamp("1990-01-01") + pd.to_timedelta(rng.integers(0, 9000, rows), unit="D")
+    return pd.DataFrame(
+        {"age": ages, "town": town, "spend": spend, "born": born, "fit": rng.random(rows) < 0.5, "id": town}
+    )
+
+
+PEOPLE = Schema(
+    columns=(
+        Column(name="age", kind="integer", physical="integer", minimum=0, maximum=120, nullable=True),
+        Column(
+            name="town", kind="categorical", physical="text", categories=("north", "south", "hermitage"), nullable=True
+        ),
+        Column(name="spend", kind="semicontinuous", physical="real", spikes=(0.0,)),
+        Column(name="born", kind="date", physical="date"),
+        Column(name="fit", kind="boolean", physical="boolean", categories=(False, True)),
+        Column(name="id", kind="text", physical="text"),
+    )
+)
+
+
+def evidence(rare=0, holdout=2000, seed=0):
+    rng = np.random.default_rng(seed)
+    train, synthetic = (Table.conform(PEOPLE, people(1500, rng)) for _ in range(2))
+    return Evidence(train, Table.conform(PEOPLE, people(holdout, rng, rare)), synthetic)
+
+
+@pytest.mark.parametrize("rare", [0, 1, 9, 10, 300])
+@pytest.mark.parametrize("holdout", [400, 2000])
+def test_no_cell_tells_of_fewer_than_ten_real_rows(rare, holdout):
+    found = evidence(rare, holdout)
+    shown = marginals(found)
+    assert [one.column for one in shown] == ["age", "town", "spend", "born", "fit"]
+    for one in shown:
+        rows = np.array(one.real) * holdout
+        assert np.all((rows >= SMALLEST_CELL - 0.5) | (rows == 0)), one.column
+        assert sum(one.real) == pytest.approx(1, abs=1e-3) and sum(one.synthetic) == pytest.approx(1, abs=1e-3)
+        assert len(one.labels) <= max(BINS, CATEGORIES) + 2
+    town = shown[1]
+    assert ("hermitage" in town.labels) == (rare >= SMALLEST_CELL)
+
+
+def test_no_edge_is_the_value_of_a_single_row():
+    found = evidence()
+    frame = found.holdout.frame.copy()
+    frame.loc[0, "spend"] = 987_654.321
+    frame.loc[0, "age"] = 119
+    odd = Evidence(found.train, Table.conform(PEOPLE, frame), found.synthetic)
+    labels = " ".join(" ".join(one.labels) for one in marginals(odd))
+    assert "987" not in labels and "119" not in labels
+
+
+def test_marginals_count_what_is_there():
+    rng = np.random.default_rng(1)
+    schema = Schema(
+        columns=(Column(name="k", kind="integer", physical="integer", minimum=0, maximum=3, nullable=True),)
+    )
+    table = Table.conform(schema, pd.DataFrame({"k": [0] * 40 + [1] * 30 + [3] * 20 + [None] * 10}))
+    other = table.take(rng.permutation(100).astype(np.int64))
+    (found,) = marginals(Evidence(table, table, other))
+    assert found.labels == ("0", "1", "2 to 3", "missing")
+    assert found.real == found.synthetic == (0.4, 0.3, 0.2, 0.1)
+    assert found.difference == 0
+
+
+def test_without_a_holdout_the_training_rows_stand_in_and_too_few_rows_show_nothing():
+    found = evidence()
+    none = found.holdout.take(np.array([], dtype=np.int64))
+    assert {one.against for one in marginals(Evidence(found.train, none, found.synthetic))} == {"train"}
+    few = found.holdout.take(np.arange(SMALLEST_CELL - 1))
+    assert all(one.labels == () for one in marginals(Evidence(found.train, few, found.synthetic)))
