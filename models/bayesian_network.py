@@ -30,7 +30,7 @@ class BayesianNetwork(GenerativeModel):
     sampling). With more parents they are by importance sampling with resampling: each row draws `particles` proposals
     forwards, every step weighed by the tree's message from the evidence below it, and keeps one of them in
     proportion to its weight. The mean effective number of proposals per row stands in
-    `notes["effective_particles"]` after the draw.
+    `notes["effective_sample_size"]` after the draw; the bias vanishes as it grows.
 
     Chow & Liu, Approximating discrete probability distributions with dependence trees, 1968,
     doi:10.1109/TIT.1968.1054142.
@@ -117,7 +117,7 @@ class BayesianNetwork(GenerativeModel):
             x[start : start + rows] = drawn[np.arange(len(part)), chosen]
             effective += float((weight.sum(axis=1) ** 2 / (weight**2).sum(axis=1)).sum())
         if len(known):
-            self.notes["effective_particles"] = effective / len(known)
+            self.notes["effective_sample_size"] = effective / len(known)
         return x
 
     def state(self) -> State:

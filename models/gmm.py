@@ -24,7 +24,8 @@ from models.core.mixture import (
 )
 from tabular.layout import Layout
 
-GRID = (1, 2, 4, 8, 16, 32, 64, 128)
+GRID = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+PATIENCE = 2
 
 
 class GMM(GenerativeModel):
@@ -46,9 +47,9 @@ class GMM(GenerativeModel):
         """Size of the mixture and when to stop.
 
         Attributes:
-            components: K; `auto` doubles it from 1 until the Bayesian information criterion gets worse.
-            covariance: Of the real blocks within a component; `auto` is `full` up to 64 patterns of numbers that
-                mean something, `diagonal` beyond.
+            components: K; `auto` raises it until the Bayesian information criterion has twice been no better.
+            covariance: Of the real blocks within a component; `auto` is `full` where there are at most 64 patterns of
+                which numbers mean something, and otherwise full only among the numbers that always do.
             rows: Most rows that the fit looks at; a random choice where there are more.
             iterations: Most steps of expectation-maximisation.
             tolerance: Stops when the mean log-likelihood rises by less, in nats per row.
@@ -85,13 +86,16 @@ class GMM(GenerativeModel):
         splits = [Split.of(group, on) for group in self._groups]
         asked = self.config.components
         sizes = [min(size, len(rows)) for size in (GRID if asked == "auto" else (asked,))]
-        best = np.inf
+        best, worse = np.inf, 0
         for done, size in enumerate(sorted(set(sizes))):
             monitor.progress(done / len(sizes), f"{size} components")
             mixture, log_likelihood, steps = self._climb(size, splits, real, hot, rng)
             bic = self._parameters(size) * float(np.log(len(rows))) - 2 * log_likelihood
-            if bic >= best:
+            worse = 0 if bic < best else worse + 1
+            if worse == PATIENCE:
                 break
+            if worse:
+                continue
             best, self._mixture = bic, mixture
             self.notes = {
                 "components": float(size),
