@@ -22,7 +22,7 @@ from pathlib import Path
 
 import yaml
 from airflow.sdk import DAG, Asset, Param, TaskGroup, TriggerRule, XComArg, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 ROOT = Path(os.getenv("LOOKALIKE_ROOT") or Path(__file__).resolve().parents[1])
 QUESTIONS = ("fidelity", "utility", "bias", "validity", "privacy")
@@ -261,7 +261,7 @@ def _build_all() -> tuple[dict[str, DAG], list[str]]:
             dag.validate()
             if dag.dag_id in dags:
                 raise ValueError(f"name: another spec makes the DAG {dag.dag_id} already")
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AirflowException) as error:
             mistakes.append(str(error) if str(error).startswith(path.name) else f"{path.name}: {error}")
         else:
             dags[dag.dag_id] = dag

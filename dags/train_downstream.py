@@ -4,6 +4,7 @@ An example of a user's own next step: the Asset `lookalike://<name>` wakes it, a
 """
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from airflow.sdk import DAG, Asset, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
 ROOT = Path(os.getenv("LOOKALIKE_ROOT") or Path(__file__).resolve().parents[1])
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 @task
@@ -66,7 +68,7 @@ def _with_target() -> list[Mapping[str, object]]:
             tree = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
             continue
-        if isinstance(tree, dict) and isinstance(tree.get("name"), str) and tree.get("target"):
+        if isinstance(tree, dict) and NAME.fullmatch(str(tree.get("name"))) and isinstance(tree.get("target"), str):
             found.append(tree)
     return found
 
