@@ -207,6 +207,7 @@ def _refined(column: Column, settled: pd.Series, override: Override) -> Column:
         if column.nullable and not override.nullable:
             raise ValueError(f"column {name!r}: {int(settled.isna().sum())} values are missing, but nullable is false")
         changes["nullable"] = override.nullable
+    changes["unique"] = column.kind == "identifier" and override.role != "unit" and bool(settled.dropna().is_unique)
     if override.categories is not None:
         column = _with_categories(column, settled, override.categories)
     limits = {"minimum": override.minimum, "maximum": override.maximum, "decimals": override.decimals}

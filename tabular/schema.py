@@ -44,6 +44,7 @@ class Column(BaseModel):
         minimum: Smallest allowed number; for times and durations in microseconds (since 1970-01-01 UTC).
         maximum: Largest allowed number, same unit.
         decimals: Decimal places that the values are observed at; None where they have no such grid.
+        unique: Whether it is an identifier of which no value may occur twice.
         spikes: Numbers that hold a share of the rows of their own (zero spending), in rising order.
         note: Why this kind was found, one sentence for people.
     """
@@ -60,6 +61,7 @@ class Column(BaseModel):
     minimum: float | None = None
     maximum: float | None = None
     decimals: int | None = None
+    unique: bool = False
     spikes: tuple[float, ...] = ()
     note: str = ""
 
