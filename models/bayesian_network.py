@@ -253,7 +253,7 @@ class _Search:
 
 
 def _spanning(nodes: list[int], strength: Floats) -> list[tuple[int, int]]:
-    """Return the largest spanning forest of some nodes, edges of positive strength only, as (child, parent)."""
+    """Return the largest spanning forest of some nodes, as (child, parent), of edges above the noise both ways."""
     edges: list[tuple[int, int]] = []
     inside: list[int] = []
     outside = sorted(nodes, key=lambda node: -float(strength[node, nodes].sum()))
@@ -261,7 +261,7 @@ def _spanning(nodes: list[int], strength: Floats) -> list[tuple[int, int]]:
         reach = strength[np.ix_(outside, inside)] if inside else np.zeros((len(outside), 1))
         row, place = np.unravel_index(int(reach.argmax()), reach.shape)
         child = outside[int(row)]
-        if reach[row, place] > 0:
+        if reach[row, place] > 2 * NOISE:
             edges.append((child, inside[int(place)]))
         outside.remove(child)
         inside.append(child)
