@@ -77,8 +77,9 @@ class Cells:
     def place(self, cell: Integers, u: Floats) -> Floats:
         """Return the value at share u of each row's cell, shape (n,), on the grid of the values."""
         low, high, tilt = self.lows[cell], self.highs[cell], self.tilts[cell]
-        steep = np.where(np.abs(tilt) < 1e-6, 1.0, tilt)
-        t = np.where(np.abs(tilt) < 1e-6, u, np.log1p(u * np.expm1(steep)) / steep)
+        steep = np.maximum(np.abs(tilt), 1e-6)
+        rising = np.log1p(np.where(tilt < 0, 1 - u, u) * np.expm1(steep)) / steep
+        t = np.where(tilt < 0, 1 - rising, rising)
         value = low * (1 - t) + high * t
         smallest, largest, step = self.grid
         if step > 0:
@@ -90,8 +91,8 @@ class Cells:
         cell = self.find(values)
         low, high, tilt = self.lows[cell], self.highs[cell], self.tilts[cell]
         t = np.where(low == high, 0.5, _part(values, low, high))
-        steep = np.where(np.abs(tilt) < 1e-6, 1.0, tilt)
-        u = np.where((np.abs(tilt) < 1e-6) | (low == high), t, np.expm1(steep * t) / np.expm1(steep))
+        steep = np.where(np.abs(tilt) < 1e-6, 1e-6, tilt)
+        u = np.where(low == high, t, np.expm1(steep * t) / np.expm1(steep))
         below, above = self.levels[cell], self.levels[cell + 1]
         return np.asarray(below * (1 - u) + above * u, dtype=np.float64)
 

@@ -119,7 +119,8 @@ def decimals(values: NDArray[np.float64]) -> int | None:
         scaled = np.abs(values) * 10.0**places
         if scaled.max() > 2.0**50:
             return None
-        if bool((np.abs(scaled - np.round(scaled)) <= 1e-6).all()):
+        whole = np.round(scaled)
+        if bool((np.abs(scaled - whole) <= 1e-6).all()) and len(np.unique(whole)) == len(np.unique(scaled)):
             return places
     return None
 
@@ -132,7 +133,7 @@ def _text(name: str, settled: pd.Series, present: pd.Series) -> Column:
         return column.model_copy(update={"note": f"{what} written as text: {column.note}"})
     if distinct == 1 and rows == len(settled):
         return code_column(name, settled, "constant", "one value only")
-    spaced = bool(present.str.strip().str.contains(r"\s", regex=True).any())
+    spaced = any(len(text.split(maxsplit=1)) > 1 for text in present.unique())
     if distinct == rows and rows >= FEWEST_IDENTIFIERS:
         if not spaced or words(name) & IDENTIFIER_WORDS:
             return _column(name, settled, "identifier", "text, each value once, in one word")

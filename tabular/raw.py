@@ -12,6 +12,7 @@ LEADING_ZERO = re.compile(r"[+-]?0\d.*")
 DAY = r"\d{4}-\d{2}-\d{2}"
 MOMENT = re.compile(DAY + r"([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?")
 ZONED = re.compile(DAY + r"[ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)")
+_TRUTH = {"true": True, "false": False}
 UTC_TYPE = pd.DatetimeTZDtype("us", "UTC")
 
 
@@ -50,19 +51,21 @@ def as_numbers(texts: pd.Series) -> pd.Series | None:
 
     A leading zero says that it is a code (00501), not a number.
     """
-    bare = texts.str.strip()
-    for text in bare.dropna().unique():
-        if not NUMBER.fullmatch(text) or LEADING_ZERO.fullmatch(text):
+    codes, distinct = pd.factorize(texts)
+    for text in distinct:
+        if not NUMBER.fullmatch(text.strip()) or LEADING_ZERO.fullmatch(text.strip()):
             return None
-    found = pd.to_numeric(bare.dropna().astype(object))
-    if found.dtype.kind == "f":
-        return found.astype("float64").reindex(texts.index)
-    return found.astype("Int64").reindex(texts.index) if found.dtype == np.int64 else None
+    found = pd.to_numeric(pd.Series([text.strip() for text in distinct], dtype=object))
+    if found.dtype not in (np.int64, np.float64):
+        return None
+    missing = pd.Series([None], dtype="Int64" if found.dtype == np.int64 else "float64")
+    numbers: pd.Series = pd.concat([found.astype(missing.dtype), missing])
+    return numbers.iloc[codes].set_axis(texts.index)
 
 
 def as_moments(texts: pd.Series) -> pd.Series | None:
     """Read text as timestamps where every value is an ISO 8601 date or time, all with a zone or all without."""
-    distinct = texts.dropna().unique()
+    distinct = pd.factorize(texts)[1]
     zoned = len(distinct) > 0 and ZONED.fullmatch(distinct[0]) is not None
     if not all((ZONED if zoned else MOMENT).fullmatch(text) for text in distinct):
         return None
@@ -86,10 +89,11 @@ def read_moments(texts: pd.Series, zoned: bool) -> pd.Series:
 
 def as_booleans(texts: pd.Series) -> pd.Series | None:
     """Read text as `boolean` where every value is true or false, in any case, otherwise None."""
-    lower = texts.str.strip().str.lower()
-    if not set(lower.dropna().unique()) <= {"true", "false"}:
+    codes, distinct = pd.factorize(texts)
+    truth = [_TRUTH.get(text.strip().lower()) for text in distinct]
+    if None in truth:
         return None
-    return (lower == "true").astype("boolean").where(texts.notna())
+    return pd.Series(pd.array([*truth, None], dtype="boolean")).iloc[codes].set_axis(texts.index)
 
 
 def _settle_objects(raw: pd.Series) -> pd.Series:
