@@ -3,18 +3,18 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from markupsafe import Markup
 
 from audit.report.answers import Answer, Gate
 from audit.report.marginals import Marginal
-from audit.report.wording import clean, number, percent
+from audit.report.wording import clean, number, percent, tick
 
 LABEL_LENGTH = 16
 ROW_HEIGHT = 20
 CELL = 22
+GAP = 0.6
 TICKS = 4
 MARK: dict[str, str] = {
     "passed": '<circle class="mark passed" cx="{x}" cy="14" r="5"/>',
@@ -98,9 +98,9 @@ def axis(scale: Scale) -> Markup:
     """Draw the numbers under the strips."""
     ticks = Markup("").join(
         Markup('<line class="axis" x1="{0}" x2="{0}" y1="0" y2="4"/><text x="{0}" y="15">{1}</text>').format(
-            scale.at(tick), number(tick)
+            scale.at(place), tick(place)
         )
-        for tick in scale.ticks()
+        for place in scale.ticks()
     )
     return Markup('<svg class="ticks" aria-hidden="true" height="18">{}</svg>').format(ticks)
 
@@ -155,21 +155,28 @@ def pair_map(columns: Sequence[str], values: dict[tuple[str, str], float], said:
 
 def _histogram(marginal: Marginal, said: str) -> Markup:
     top = max(*marginal.real, *marginal.synthetic) or 1.0
-    real, synthetic = (
-        [f"{100 - 96 * share / top:.1f}" for share in side] for side in (marginal.real, marginal.synthetic)
+    missing = len(marginal.labels) > 1 and marginal.labels[-1] == "missing"
+    lefts = [place + GAP * (missing and place == len(marginal.labels) - 1) for place in range(len(marginal.labels))]
+    cells = list(zip(lefts, marginal.labels, marginal.real, marginal.synthetic, strict=True))
+    area = "".join(f"M{left} 100V{_level(share, top)}h1V100Z" for left, _, share, _ in cells)
+    line = "".join(
+        f"M{left} {_level(share, top)}h1" if left in (0, lefts[-1] * missing) else f"V{_level(share, top)}h1"
+        for left, _, _, share in cells
     )
-    area = "M0 100" + "".join(f"V{y}h1" for y in real) + "V100Z"
-    line = f"M0 {synthetic[0]}h1" + "".join(f"V{y}h1" for _, y in pairwise(synthetic))
     hovers = Markup("").join(
         Markup('<rect x="{}" width="1" height="100"><title>{}: real {}, synthetic {}</title></rect>').format(
-            place, clean(label, 40), percent(a), percent(b)
+            left, clean(label, 40), percent(real), percent(synthetic)
         )
-        for place, (label, a, b) in enumerate(zip(marginal.labels, marginal.real, marginal.synthetic, strict=True))
+        for left, label, real, synthetic in cells
     )
     return Markup(
         '<svg class="histogram" role="img" aria-label="{}" viewBox="0 0 {} 100" preserveAspectRatio="none">'
         '<path class="real" d="{}"/><path class="made" d="{}"/><g class="hover">{}</g></svg>'
-    ).format(said, len(real), area, line, hovers)
+    ).format(said, lefts[-1] + 1, area, line, hovers)
+
+
+def _level(share: float, top: float) -> str:
+    return f"{100 - 96 * share / top:.1f}"
 
 
 def _bars(marginal: Marginal, said: str) -> Markup:

@@ -33,17 +33,21 @@ ASKED: dict[Question, tuple[str, str]] = {
     ),
 }
 VERDICTS: dict[str, str] = {
-    "accepted": "every demand of the specification was met by the rows of",
-    "refused": "no model’s rows met every demand of the specification",
-    "inconclusive": "some demands could be neither shown to be met nor shown to be missed",
-    "invalid": "this data cannot carry the audit, so nothing follows from it",
+    "accepted": "Every demand was met by the rows of",
+    "refused": "No model’s rows met every demand",
+    "inconclusive": "Not every demand could be shown to be met, or to be missed",
+    "invalid": "The audit cannot be carried by this data, so nothing follows from it",
 }
 FATES: dict[str, str] = {
     "modelled": "modelled",
-    "made_anew": "made anew: no real value is reused on purpose",
-    "left_out": "left out: free text never reaches a model",
+    "made_anew": "made anew, not learned from the real values",
+    "left_out": "left out: free text reaches no model",
 }
-BETTER: dict[str, str] = {"lower": "Lower is better", "higher": "Higher is better", "none": "Reported, never a demand"}
+BETTER: dict[str, str] = {
+    "lower": "Lower is better",
+    "higher": "Higher is better",
+    "none": "Reported only; nothing can be demanded of it",
+}
 
 
 def render(document: Document) -> str:
@@ -85,7 +89,15 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for spoken in (wording.name, wording.number, wording.percent, wording.seconds, wording.plain, wording.badge):
+    for spoken in (
+        wording.name,
+        wording.number,
+        wording.tick,
+        wording.percent,
+        wording.seconds,
+        wording.plain,
+        wording.badge,
+    ):
         environment.filters[spoken.__name__] = spoken
     environment.filters |= {"text": wording.clean, "expectation": wording.expectation}
     environment.globals |= {

@@ -159,7 +159,7 @@ def _metric(found: Sequence[Line], columns: frozenset[str]) -> MetricView:
             (line, Markup("") if line.answer is None else charts.strip(line.answer, line.gate, line.status, scale))
             for line in found
         ),
-        axis=charts.axis(scale),
+        axis=charts.axis(scale) if any(line.estimate.value is not None for line in found) else Markup(""),
         details=tuple(_details(found, columns)),
     )
 

@@ -40,21 +40,22 @@ def name(text: object, length: int = NAME_LENGTH) -> Markup:
 
 
 def number(value: float | int | None) -> str:
-    """Return a number with three or four significant digits, or a dash for none."""
+    """Return a number with three significant digits, or a dash for none."""
     if value is None:
         return "–"
     size = abs(value)
-    if size >= 1e15 or 0 < size < 1e-4:
-        shown = f"{value:.2e}"
-    elif size >= 1000 or (isinstance(value, int) and not isinstance(value, bool)):
-        shown = f"{value:,.0f}"
-    elif size >= 100:
-        shown = f"{value:.1f}"
-    elif size >= 10:
-        shown = f"{value:.2f}"
+    if isinstance(value, int) or (value.is_integer() and size < 1e15) or 1000 <= size < 1e15:
+        shown = f"{size:,.0f}"
+    elif size >= 1000 or size < 1e-4:
+        shown = f"{size:.2e}"
     else:
-        shown = f"{value:.4g}" if size >= 1 else f"{value:.4f}".rstrip("0").rstrip(".")
-    return shown.replace("-", "\N{MINUS SIGN}", 1) if value < 0 else shown
+        shown = f"{size:#.3g}".removesuffix(".")
+    return f"\N{MINUS SIGN}{shown}" if value < 0 else shown
+
+
+def tick(value: float) -> str:
+    """Return a number beside an axis, as short as it goes."""
+    return f"{value:.6g}".replace("-", "\N{MINUS SIGN}", 1) if value < 0 else f"{value:.6g}"
 
 
 def percent(share: float | None) -> str:
