@@ -1,8 +1,17 @@
-"""What every metric speaks: evidence in, an estimate with its interval and its reference out."""
+"""What every metric speaks: evidence in, an estimate with its interval and its reference out.
 
+To add a metric, write `audit/<question>/<name>.py` with one concrete subclass of `Metric`: four class attributes, a
+frozen `Config` whose defaults suit a table of any size, and `__call__` under `@reasoned`. Nothing else is edited: the
+file name is the metric's name in specs, on the command line and in reports, and the contract test of `tests/audit`
+runs it on odd data. Random parts of the holdout come from `audit.reference`, columns as codes or features from
+`audit.reading`, intervals from `audit.intervals`. What cannot be computed raises `NotComputable` with a plain
+sentence; it is never a pass and never a crash.
+"""
+
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import ClassVar, Literal
+from collections.abc import Callable
+from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +21,8 @@ from tabular.table import Table
 
 Question = Literal["fidelity", "utility", "bias", "validity", "privacy"]
 QUESTIONS: tuple[Question, ...] = ("fidelity", "utility", "bias", "validity", "privacy")
-Detail = Mapping[str, float | int | str | None]
+Row = dict[str, float | int | str | None]
+DETAIL_ROWS = 60
 
 
 class Evidence:
@@ -61,7 +71,7 @@ class Estimate(BaseModel):
     interval: Interval | None = None
     reference: float | None = None
     reference_interval: Interval | None = None
-    detail: tuple[dict[str, float | int | str | None], ...] = ()
+    detail: tuple[Row, ...] = ()
     rows: int = 0
     not_computed: str | None = None
 
@@ -90,3 +100,25 @@ class Metric(ABC):
     @abstractmethod
     def __call__(self, evidence: Evidence, rng: np.random.Generator) -> Estimate:
         """Compute the estimate with its interval and its reference; never prints, plots or decides."""
+
+
+class NotComputable(ValueError):
+    """The evidence does not allow the metric; the message is the sentence that people read."""
+
+
+M = TypeVar("M", bound=Metric)
+
+
+def reasoned(
+    call: Callable[[M, Evidence, np.random.Generator], Estimate],
+) -> Callable[[M, Evidence, np.random.Generator], Estimate]:
+    """Make a metric's `__call__` answer `NotComputable` with an estimate that has the reason and no value."""
+
+    @functools.wraps(call)
+    def answer(metric: M, evidence: Evidence, rng: np.random.Generator) -> Estimate:
+        try:
+            return call(metric, evidence, rng)
+        except NotComputable as reason:
+            return Estimate(value=None, rows=len(evidence.synthetic), not_computed=str(reason))
+
+    return answer
