@@ -25,7 +25,8 @@ class TrainerConfig(BaseModel, frozen=True, extra="forbid"):
         patience: Epochs without a better validation loss after which training stops; the best weights are kept.
         minutes: Wall-clock budget of a fit; None for none. A run that it ends depends on the machine's speed.
         checkpoint_seconds: Seconds between checkpoints, at least; they are taken between epochs.
-        threads: CPU threads for training and sampling. It is a setting because the last bits depend on it.
+        threads: CPU threads for training and sampling. It is a setting because the last bits depend on it; one is
+            best where several models train side by side, for threads that wait for each other lose much time there.
         mixed_precision: Whether to compute in bfloat16 on CUDA; never on a CPU.
     """
 
@@ -40,7 +41,7 @@ class TrainerConfig(BaseModel, frozen=True, extra="forbid"):
     patience: PositiveInt = 6
     minutes: PositiveFloat | None = None
     checkpoint_seconds: NonNegativeFloat = 20.0
-    threads: PositiveInt = 2
+    threads: PositiveInt = 1
     mixed_precision: bool = True
 
 
