@@ -165,7 +165,7 @@ def _ladder(high: float, whole: bool) -> Floats:
     rungs = np.sort(np.outer([1.0, 2.0, 5.0], 10.0 ** np.arange(top - 4, top + 1)).ravel())
     if whole:
         rungs = rungs[rungs >= 1]
-    below = rungs[rungs < high]
+    below = rungs[rungs <= high]
     return np.concatenate([[0.0], below, rungs[len(below) : len(below) + 1]])
 
 

@@ -4,20 +4,21 @@ import json
 import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.core import QUESTIONS, Estimate, Evidence, Interval
+from audit.core import QUESTIONS, Estimate, Interval
 from audit.report.answers import Answer, Check, Gate, ModelAudit, Rows
 from audit.report.document import ColumnRecord, Document, Environment, Inputs, Run
-from audit.report.marginals import BINS, CATEGORIES, SMALLEST_CELL, Marginal, marginals
+from audit.report.marginals import BINS, CATEGORIES, Marginal
 from audit.report.page import render
-from tabular.schema import Column, Schema
-from tabular.table import Table
+from audit.report.wording import clean, number
+from tabular.schema import Column
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -341,78 +342,25 @@ def test_three_hundred_columns_and_five_models_stay_small():
     assert "60 of 300 columns drawn" in Page(page).text
 
 
-def people(rows, rng, rare=0):
-    ages = rng.integers(18, 90, rows)
-    town = rng.choice(["north", "south"], rows).astype(object)
-    town[:rare] = "hermitage"
-    spend = np.where(rng.random(rows) < 0.4, 0.0, np.exp(rng.normal(4, 2, rows)))
-    born = pd.Timestamp("1990-01-01") + pd.to_timedelta(rng.integers(0, 9000, rows), unit="D")
-    return pd.DataFrame(
-        {"age": ages, "town": town, "spend": spend, "born": born, "fit": rng.random(rows) < 0.5, "id": town}
-    )
+@given(st.floats(-1e300, 1e300))
+def test_numbers_keep_three_digits(value):
+    shown = number(value)
+    read = float(shown.replace("\N{MINUS SIGN}", "-").replace(",", ""))
+    assert read == pytest.approx(value, rel=0.005001)
+    assert len(shown) <= 22
 
 
-PEOPLE = Schema(
-    columns=(
-        Column(name="age", kind="integer", physical="integer", minimum=0, maximum=120, nullable=True),
-        Column(
-            name="town", kind="categorical", physical="text", categories=("north", "south", "hermitage"), nullable=True
-        ),
-        Column(name="spend", kind="semicontinuous", physical="real", spikes=(0.0,)),
-        Column(name="born", kind="date", physical="date"),
-        Column(name="fit", kind="boolean", physical="boolean", categories=(False, True)),
-        Column(name="id", kind="text", physical="text"),
-    )
-)
+@given(st.text(), st.integers(2, 30))
+def test_cleaned_text_is_bounded_and_shows_no_controls(text, length):
+    shown = clean(text, length)
+    assert len(shown) <= length
+    assert not set(shown) & {chr(code) for code in (*range(9), *range(14, 32), 0x202E, 0x2066)}
 
 
-def evidence(rare=0, holdout=2000, seed=0):
-    rng = np.random.default_rng(seed)
-    train, synthetic = (Table.conform(PEOPLE, people(1500, rng)) for _ in range(2))
-    return Evidence(train, Table.conform(PEOPLE, people(holdout, rng, rare)), synthetic)
-
-
-@pytest.mark.parametrize("rare", [0, 1, 9, 10, 300])
-@pytest.mark.parametrize("holdout", [400, 2000])
-def test_no_cell_tells_of_fewer_than_ten_real_rows(rare, holdout):
-    found = evidence(rare, holdout)
-    shown = marginals(found)
-    assert [one.column for one in shown] == ["age", "town", "spend", "born", "fit"]
-    for one in shown:
-        rows = np.array(one.real) * holdout
-        assert np.all((rows >= SMALLEST_CELL - 0.5) | (rows == 0)), one.column
-        assert sum(one.real) == pytest.approx(1, abs=1e-3) and sum(one.synthetic) == pytest.approx(1, abs=1e-3)
-        assert len(one.labels) <= max(BINS, CATEGORIES) + 2
-    town = shown[1]
-    assert ("hermitage" in town.labels) == (rare >= SMALLEST_CELL)
-
-
-def test_no_edge_is_the_value_of_a_single_row():
-    found = evidence()
-    frame = found.holdout.frame.copy()
-    frame.loc[0, "spend"] = 987_654.321
-    frame.loc[0, "age"] = 119
-    odd = Evidence(found.train, Table.conform(PEOPLE, frame), found.synthetic)
-    labels = " ".join(" ".join(one.labels) for one in marginals(odd))
-    assert "987" not in labels and "119" not in labels
-
-
-def test_marginals_count_what_is_there():
-    rng = np.random.default_rng(1)
-    schema = Schema(
-        columns=(Column(name="k", kind="integer", physical="integer", minimum=0, maximum=3, nullable=True),)
-    )
-    table = Table.conform(schema, pd.DataFrame({"k": [0] * 40 + [1] * 30 + [3] * 20 + [None] * 10}))
-    other = table.take(rng.permutation(100).astype(np.int64))
-    (found,) = marginals(Evidence(table, table, other))
-    assert found.labels == ("0", "1", "2 to 3", "missing")
-    assert found.real == found.synthetic == (0.4, 0.3, 0.2, 0.1)
-    assert found.difference == 0
-
-
-def test_without_a_holdout_the_training_rows_stand_in_and_too_few_rows_show_nothing():
-    found = evidence()
-    none = found.holdout.take(np.array([], dtype=np.int64))
-    assert {one.against for one in marginals(Evidence(found.train, none, found.synthetic))} == {"train"}
-    few = found.holdout.take(np.arange(SMALLEST_CELL - 1))
-    assert all(one.labels == () for one in marginals(Evidence(found.train, few, found.synthetic)))
+def test_the_picture_of_the_way_says_what_it_shows_and_loads_nothing():
+    picture = (Path(__file__).resolve().parents[2] / "docs" / "way.svg").read_text(encoding="utf-8")
+    root = ElementTree.fromstring(picture)
+    spoken = {each.tag.rsplit("}", 1)[1] for each in root if each.text}
+    assert {"title", "desc"} <= spoken
+    assert root.get("role") == "img" and root.get("width") == "900"
+    assert not re.search(r"href|@import|url\((?!#)", picture)
