@@ -1,6 +1,6 @@
 """specs/<name>.yaml as one frozen tree; a wrong key, type or combination is an error that names its path."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -12,6 +12,16 @@ from pipeline.registry import families, family, metric, metrics
 from tabular.schema import Category, Kind
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+
+class _All:
+    """Contains everything."""
+
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
+ALL: Container[str] = _All()
 
 
 class SpecError(Mistake):
@@ -166,12 +176,15 @@ class Spec(Part):
     seed: int = Field(default=0, ge=0, lt=2**63)
 
     @classmethod
-    def load(cls, path: Path, changes: Mapping[str, JsonValue] | None = None) -> Self:
+    def load(cls, path: Path, changes: Mapping[str, JsonValue] | None = None, only: Container[str] = ALL) -> Self:
         """Read a specification.
 
         Args:
             path: The YAML file.
-            changes: Values to put in place of the file's, by dotted path (`seed`, `models.gmm.components`).
+            changes: Values to put in place of the file's, by dotted path (`seed`, `models.gmm.components`); `models`
+                may be a list of some of the file's families.
+            only: Families whose settings are checked against the family itself, and `demands` for the demands: to
+                check one means to import it.
 
         Raises:
             SpecError: With every mistake in it, one a line.
@@ -186,10 +199,10 @@ class Spec(Part):
             raise SpecError(f"{path}: got {type(tree).__name__}, wanted a mapping of settings")
         for dotted, value in (changes or {}).items():
             _put(tree, dotted, value)
-        return cls.of(tree, str(path))
+        return cls.of(tree, str(path), only)
 
     @classmethod
-    def of(cls, tree: Mapping[str, JsonValue], where: str) -> Self:
+    def of(cls, tree: Mapping[str, JsonValue], where: str, only: Container[str] = ALL) -> Self:
         """Check a tree of plain values.
 
         Raises:
@@ -201,8 +214,9 @@ class Spec(Part):
             spec = cls.model_validate(tree)
         except ValidationError as error:
             mistakes += [_sentence(line["loc"], line["msg"], line.get("input")) for line in error.errors()]
-        mistakes += _model_mistakes(tree.get("models"))
-        mistakes += _metric_mistakes(tree)
+        mistakes += _model_mistakes(tree.get("models"), only)
+        if "demands" in only:
+            mistakes += _metric_mistakes(tree)
         if spec is None or mistakes:
             raise SpecError("\n".join(f"{where}: {mistake}" for mistake in mistakes))
         return spec
@@ -213,6 +227,10 @@ class Spec(Part):
 
 
 def _put(tree: dict[str, JsonValue], dotted: str, value: JsonValue) -> None:
+    if dotted == "models" and isinstance(value, list):
+        given = tree.get("models")
+        settings = given if isinstance(given, dict) else {}
+        value = {str(name): settings.get(str(name), {}) for name in value}
     *parents, last = dotted.split(".")
     node: dict[str, JsonValue] = tree
     for parent in parents:
@@ -229,12 +247,14 @@ def _sentence(place: tuple[int | str, ...], message: str, got: object) -> str:
     return f"{path or 'the file'}: {message[:1].lower()}{message[1:]}{shown}"
 
 
-def _model_mistakes(given: object) -> list[str]:
+def _model_mistakes(given: object, only: Container[str]) -> list[str]:
     """Check every family's settings against the class that they configure."""
     mistakes: list[str] = []
     for name, settings in given.items() if isinstance(given, dict) else ():
         if name not in families():
             mistakes.append(f"models.{name}: there is no such family; there are {', '.join(families())}")
+            continue
+        if name not in only:
             continue
         try:
             family(name).Config.model_validate({} if settings is None else settings)

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from audit.core import QUESTIONS, Question
 from pipeline.errors import Mistake
 from pipeline.monitoring import Show, quiet
-from pipeline.spec import Spec
+from pipeline.spec import ALL, Spec
 from pipeline.workspace import Workspace
 
 STAGES = ("ingest", "contract", "train", "generate", "check", "audit", "decide", "release")
@@ -85,8 +85,8 @@ def call(
     """
     if stage not in STAGES:
         raise Mistake(f"stage {stage!r}: there is no such stage; there are {', '.join(STAGES)}")
-    spec = Spec.load(spec_path, changes)
     model, question = only.get("model"), only.get("question")
+    spec = Spec.load(spec_path, changes, ALL if stage == "ingest" else (model or "", "demands" * (stage == "decide")))
     if model is not None and model not in spec.models:
         raise Mistake(f"model {model!r}: {spec_path} names {', '.join(spec.models)}")
     if model is None and stage in PER_MODEL:
