@@ -130,10 +130,11 @@ def _refuse_missing_names(rows: list[list[str]], shown: str) -> None:
         return
     numeric = [place for place, values in enumerate(below) if any(values) and all(map(_is_number, values))]
     named = [place for place in numeric if not _is_number(first[place])]
-    figures = [float(first[place]) for place in numeric if place not in named and first[place].strip()]
-    rising = all(low < high for low, high in zip(figures, figures[1:], strict=False)) and len(figures) == len(first)
+    figures = [float(name) for name in first if name.strip() and _is_number(name)]
+    rising = len(figures) == len(first) and all(low < high for low, high in zip(figures, figures[1:], strict=False))
     repeated = all(name in values for name, values in zip(first, below, strict=True))
-    if (figures and not named and not rising) or repeated:
+    above = any(first[place].strip() for place in numeric if place not in named)
+    if (above and not named and not rising) or repeated:
         start = ", ".join(map(repr, (name.strip() for name in first[:3])))
         raise Mistake(f"{shown}: the first line looks like a row ({start}, ...), wanted the names of the columns")
 

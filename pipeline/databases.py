@@ -106,7 +106,7 @@ def _fetched(connection: sa.Connection, query: str, shown: str) -> pa.Table:
     if not result.returns_rows:
         raise Mistake(f"{shown}: the query returns no rows; wanted a SELECT")
     names = list(result.keys())
-    batches = [[_array(values) for values in zip(*rows, strict=True)] for rows in result.partitions()]
+    batches = [[_array(values) for values in zip(*rows, strict=True)] for rows in result.partitions(BATCH_ROWS)]
     columns = [_joined([batch[place] for batch in batches]) for place in range(len(names))]
     return pa.Table.from_arrays(columns, names=names)
 
