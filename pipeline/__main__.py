@@ -177,7 +177,7 @@ def models(as_json: Json = False) -> None:
 @app.command()
 def releases(as_json: Json = False, root: Root = None) -> None:
     """List the releases."""
-    from pipeline.tables import release_rows, show_releases
+    from pipeline.release_tables import release_rows, show_releases
 
     if as_json:
         _print_json(release_rows(_root(root)))
@@ -192,14 +192,15 @@ def verify(
     root: Root = None,
 ) -> None:
     """Recompute every hash of a release; ends with 1 if one differs."""
-    from pipeline.tables import show_verification, verification
+    from pipeline import tracing
+    from pipeline.release_tables import show_verification, verification
 
-    result = verification(_root(root), release)
+    checks = tracing.verify(_root(root), release)
     if as_json:
-        _print_json(result)
+        _print_json(verification(release, checks))
     else:
-        show_verification(out, result)
-    if not result["verified"]:
+        show_verification(out, release, checks)
+    if not tracing.verified(checks):
         raise typer.Exit(1)
 
 
@@ -211,13 +212,14 @@ def diff(
     root: Root = None,
 ) -> None:
     """Show what changed between two releases: data, settings, code, estimates."""
-    from pipeline.tables import difference, show_difference
+    from pipeline import tracing
+    from pipeline.release_tables import show_difference
 
-    result = difference(_root(root), a, b)
+    difference = tracing.diff(_root(root), a, b)
     if as_json:
-        _print_json(result)
+        _print_json(difference.model_dump(mode="json"))
     else:
-        show_difference(out, result)
+        show_difference(out, a, b, difference)
 
 
 @app.command()

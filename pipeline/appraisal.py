@@ -122,7 +122,7 @@ def _evidence(given: Given) -> tuple[Evidence, Schema]:
     synthetic, broken = Table.coerce(schema, rows)
     modelled = [column.name for column in schema.modelled]
     train, holdout = _sides(given, real)
-    return Evidence(train, holdout, synthetic, broken[modelled].to_numpy().any(axis=1)), schema
+    return Evidence(train, holdout, synthetic, np.asarray(broken[modelled].to_numpy().any(axis=1))), schema
 
 
 def _sides(given: Given, real: Table) -> tuple[Table, Table]:

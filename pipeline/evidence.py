@@ -1,5 +1,6 @@
 """What an audit of one model looks at, read from the run's folder."""
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from audit.core import Evidence
@@ -16,7 +17,7 @@ def gather(workspace: Workspace, name: str) -> Evidence:
     rows = pq.read_table(workspace.synthetic(name)).to_pandas(date_as_object=False)
     synthetic, broken = Table.coerce(schema, rows)
     train, holdout = (_columns(real_rows(workspace, part), schema) for part in ("train", "holdout"))
-    return Evidence(train, holdout, synthetic, broken.to_numpy().any(axis=1))
+    return Evidence(train, holdout, synthetic, np.asarray(broken.to_numpy().any(axis=1)))
 
 
 def _columns(table: Table, schema: Schema) -> Table:

@@ -20,7 +20,7 @@ def train(this: Call) -> dict[str, JsonValue]:
     """Fit one model to the training rows; a killed fit goes on from its last checkpoint."""
     workspace, name = this.workspace, this.models[0]
     settings = this.spec.models[name]
-    inputs = {"model": name, "settings": settings, "seed": this.spec.seed}
+    inputs: dict[str, JsonValue] = {"model": name, "settings": settings, "seed": this.spec.seed}
     mark = fingerprint(inputs, [workspace.schema, workspace.train])
 
     def fit() -> None:

@@ -21,8 +21,15 @@ def release(this: Call) -> dict[str, JsonValue]:
     if not spec.release.enabled:
         write_json(workspace.release, {"release": None, "reason": "release.enabled is false in the specification"})
         return {"release": None}
-    this.show("release", 0.1, f"publishing {chosen}")
+    from pipeline.git import Repository
     from pipeline.releases import publish
+
+    try:
+        Repository.at(workspace.root)
+    except Mistake as mistake:
+        write_json(workspace.release, {"release": None, "reason": str(mistake)})
+        return {"release": None}
+    this.show("release", 0.1, f"publishing {chosen}")
 
     published = publish(workspace.root, spec, workspace, chosen)
     content: dict[str, JsonValue] = {
