@@ -147,7 +147,8 @@ def _starts(counts: Integers, size: float) -> Integers:
 
 def _step(distinct: Floats, column: Column) -> float:
     """Return the largest step that all distances between values are multiples of, 0 where there is no grid."""
-    decimals = 0 if column.physical != "real" and column.decimals is None else column.decimals
+    whole = column.physical != "real" or column.kind == "integer"
+    decimals = 0 if whole and column.decimals is None else column.decimals
     if decimals is None:
         return 0.0
     scale = 10.0**decimals

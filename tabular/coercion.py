@@ -108,7 +108,8 @@ def _as_category(column: Column, value: object) -> Category | None:
 
 def _cast_numbers(column: Column, settled: pd.Series) -> pd.Series:
     if settled.dtype == "string":
-        settled = settle(pd.to_numeric(settled.astype(object).where(settled.notna(), None), errors="coerce"))
+        found = pd.to_numeric(settled.astype(object).where(settled.notna(), None), errors="coerce")
+        settled = settle(found if found.dtype == np.int64 else found.astype("float64"))
     if settled.dtype == "boolean":
         settled = settled.astype("Int64")
     if settled.dtype not in ("Int64", "float64"):

@@ -24,7 +24,8 @@ ARROW_TYPES: Mapping[str, pa.DataType] = {
 }
 EXACT_TYPES = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(), pa.string(): pd.StringDtype()}
 DAY = 86_400_000_000.0
-LAST_INT64 = 2.0**63 - 1024
+WHOLE_LIMITS = (-(2.0**63) + 1024, 2.0**63 - 1024)
+MOMENT_LIMITS = (-62_135_596_800e6, 253_402_300_800e6 - 32)
 
 
 @dataclass(frozen=True)
@@ -145,11 +146,13 @@ def from_numbers(column: Column, values: NDArray[np.float64]) -> pd.Series:
     low = -np.inf if column.minimum is None else column.minimum
     high = np.inf if column.maximum is None else column.maximum
     grid = values if column.decimals is None else np.round(values, column.decimals)
-    if column.physical == "real":
+    if column.physical == "real" and column.kind != "integer":
         return pd.Series(np.clip(grid, low, high))
     unit = DAY if column.physical == "date" else 1.0
-    lowest, highest = max(np.ceil(low / unit), -LAST_INT64 / unit), min(np.floor(high / unit), LAST_INT64 / unit)
-    whole = np.clip(np.round(grid / unit), lowest, highest) * unit
+    whole = np.clip(np.round(grid / unit), np.ceil(low / unit), np.floor(high / unit)) * unit
+    if column.physical == "real":
+        return pd.Series(whole)
+    whole = np.clip(whole, *(WHOLE_LIMITS if column.physical in ("integer", "duration") else MOMENT_LIMITS))
     missing = np.isnan(whole)
     integers = np.where(missing, 0, whole).astype(np.int64)
     if column.physical == "integer":
@@ -179,6 +182,7 @@ def _coerce(column: Column, raw: pd.Series) -> tuple[pd.Series, NDArray[np.bool_
         high = np.inf if column.maximum is None else column.maximum
         with np.errstate(invalid="ignore"):
             inside = np.isfinite(values) & (values >= low) & (values <= high)
+            inside &= (column.kind != "integer") | (values == np.round(values))
         if (kept & ~inside).any():
             series = series.mask(pd.Series(kept & ~inside, index=series.index))
             kept &= inside
