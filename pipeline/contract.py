@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import JsonValue
 
 from audit.report.answers import Check
+from tabular.coercion import written
 from tabular.schema import Category, Column, Physical, Schema
 from tabular.table import Table
 
@@ -58,12 +59,15 @@ def run_suite(suite: JsonValue, table: Table) -> list[Check]:
         RuntimeError: If an expectation could not be computed.
     """
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library warns of its own internals, on import and in use
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig
 
+        for name in ("great_expectations", ProgressBarsConfig.__module__):  # the second sets a level of its own
+            logging.getLogger(name).setLevel(logging.ERROR)
+
+        logging.getLogger("great_expectations").setLevel(logging.ERROR)
         context = gx.get_context(mode="ephemeral")
         context.enable_analytics(False)
         context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
@@ -169,13 +173,18 @@ def _sentence(kind: str, kwargs: Mapping[str, JsonValue], success: bool, share: 
         "expect_column_values_to_not_be_null": "not be missing",
         "expect_column_values_to_be_in_set": f"be one of {_shortly(schema[name].categories)}",
         "expect_column_unique_value_count_to_be_between": f"be of at most {kwargs.get('max_value')} categories",
-        "expect_column_values_to_be_between": f"lie from {kwargs.get('min_value')} to {kwargs.get('max_value')}",
+        "expect_column_values_to_be_between": f"lie {_range(schema[name])}",
         "expect_column_values_to_be_unique": "not repeat",
     }
     wanted = f"column {name!r}: values must {listed[kind]}"
     if success:
         return wanted
     return f"{wanted}, but {'they do not' if share is None else f'{share:.3%} of the rows do not'}"
+
+
+def _range(column: Column) -> str:
+    ends = (("from", column.minimum), ("to", column.maximum))
+    return " ".join(f"{word} {written(column, end)}" for word, end in ends if end is not None)
 
 
 def _shortly(categories: tuple[Category, ...]) -> str:

@@ -276,7 +276,7 @@ def _metric_mistakes(tree: Mapping[str, JsonValue]) -> list[str]:
         better = metric(name).better
         if better == "none":
             mistakes.append(f"demands.{name}: this metric is reported only and may not be a gate")
-        keys = set(demand) if isinstance(demand, dict) else set()
+        keys = {key for key, value in demand.items() if value is not None} if isinstance(demand, dict) else set()
         if better == "higher" and "times_reference" in keys:
             mistakes.append(f"demands.{name}.times_reference: higher is better here; use from_reference or at_least")
     choose = tree.get("choose")
