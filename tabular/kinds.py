@@ -18,6 +18,7 @@ SPIKE_HEIGHT = 3.0
 FEWEST_BESIDE_SPIKES = 30
 FEWEST_IDENTIFIERS = 10
 LONG_TEXT = 40
+FEWEST_OF_ONE_PEAK = 7
 DAY = 86_400_000_000
 
 ORDERED_WORDS = frozenset(
@@ -201,12 +202,20 @@ def _identifies(name: str, values: NDArray[np.float64], distinct: int) -> str:
 
 
 def _is_ordered(name: str, distinct: NDArray[np.float64], counts: NDArray[np.int64]) -> bool:
-    """Whether few whole numbers count or measure: their name says so, or they are ever rarer from 0 or 1 on."""
+    """Whether few whole numbers count or measure.
+
+    Their name says so, or the common ones follow one another and are ever rarer from 0 or 1 on, or, if they are seven
+    at least, first ever commoner and then ever rarer: by chance one in seventy-nine sets of frequencies does that.
+    """
     if words(name) & ORDERED_WORDS:
         return True
-    common = distinct[counts >= 0.01 * counts.sum()]
-    falling = bool((np.diff(counts[counts >= 0.01 * counts.sum()]) <= 0).all()) and len(distinct) >= 4
-    return falling and distinct[0] in (0, 1) and bool((np.diff(common) == 1).all()) and common[0] == distinct[0]
+    common = counts >= 0.01 * counts.sum()
+    if len(distinct) < 4 or bool((np.diff(distinct[common]) != 1).any()):
+        return False
+    rises = np.diff(counts[common]) > 0
+    if not rises.any():
+        return bool(common[0]) and distinct[0] in (0, 1)
+    return int(common.sum()) >= FEWEST_OF_ONE_PEAK and not bool((np.diff(rises.astype(int)) > 0).any())
 
 
 def _spikes(distinct: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
