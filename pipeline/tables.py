@@ -61,7 +61,7 @@ def show_document(console: Console, document: Document) -> None:
     """Show one audit: a row per metric, a column per model, then verdicts with their reasons."""
     table = RichTable(title=f"{document.run.spec}: {document.inputs.train.rows:,} training rows", title_justify="left")
     table.add_column("metric", no_wrap=True)
-    table.add_column("fresh real rows", justify="right")
+    table.add_column("real rows", justify="right", no_wrap=True)
     for model in document.models:
         table.add_column(model.name, justify="right", no_wrap=True)
     for question, answers in document.models[0].estimates.items():
@@ -72,8 +72,12 @@ def show_document(console: Console, document: Document) -> None:
     table.add_section()
     table.add_row("verdict", "", *(_word(model.verdict) for model in document.models))
     console.print(table)
-    console.print(_word(document.verdict), end="  ")
-    console.print("; ".join(document.reasons), markup=False)
+    console.print(
+        "real rows: what fresh real rows of the same number score; ✓ ✗ ? !: the demand is met, missed, open, void"
+    )
+    console.print(_word(document.verdict))
+    for reason in document.reasons:
+        console.print(f"  {reason}", markup=False)
 
 
 def abilities() -> JsonValue:
