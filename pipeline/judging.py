@@ -58,6 +58,8 @@ def decide(this: Call) -> dict[str, JsonValue]:
     from audit.report.page import render
 
     write_text(workspace.report, render(document))
+    # `dvc repro` does not ingest anew where only a model's settings change: this is the specification that was judged.
+    write_text(workspace.spec_file, spec.dump())
     content: dict[str, JsonValue] = {
         "verdict": word,
         "model": chosen,

@@ -76,6 +76,8 @@ def publish(
     repository = Repository.at(root)
     remote = Remote.of(repository.root, spec.release)
     manifest = draft(workspace, model, facts, spec.seed, repository.who())
+    if workspace.spec_file.read_text(encoding="utf-8") != spec.dump():
+        raise Mistake(f"run {workspace.run!r}: was judged by another specification than this; run `decide` again")
     with one_writer(repository.shared / "lookalike-release.lock", WAIT) as lock:
         repository = replace(repository, lock=lock)
         at("start")
