@@ -108,7 +108,7 @@ def _bound(column: Column, value: float | None) -> JsonValue:
         return value
     if column.physical in ("integer", "duration"):
         return int(value)
-    return f"{np.datetime64(int(value), 'us')}+00:00"
+    return f"{str(np.datetime64(int(value), 'us')).removesuffix('.000000')}+00:00"
 
 
 def _plain(table: Table) -> pd.DataFrame:

@@ -154,10 +154,8 @@ def _columns(schema: Schema, frame: pd.DataFrame) -> str:
 def _key(name: str) -> str:
     """Write a column's name as a mapping key: quoted wherever plain text would not read back as it."""
     plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name) is not None
-    if plain and yaml.safe_load(name) == name:
-        return name
-    quoted = _quoted(name)
-    return quoted if len(quoted) <= LONGEST_KEY else f"? {quoted}\n  "
+    key = name if plain and yaml.safe_load(name) == name else _quoted(name)
+    return key if len(key) <= LONGEST_KEY else f"? {key}\n  "
 
 
 def _flow(value: object) -> str:

@@ -1,5 +1,6 @@
 """Real servers for the pipeline's tests: PostgreSQL with passwords, and an S3 store; started once, stopped after."""
 
+import atexit
 import os
 import shutil
 import socket
@@ -37,6 +38,7 @@ class Store:
 def postgres() -> Iterator[Postgres]:
     folder = Path(tempfile.mkdtemp(prefix="lookalike-postgres-"))
     locks = tempfile.mkdtemp(prefix="lookalike-locks-")
+    atexit.register(shutil.rmtree, locks)  # after pgserver's own exit, which takes a lock there
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("XDG_RUNTIME_DIR", locks)
         import pgserver
@@ -54,7 +56,6 @@ def postgres() -> Iterator[Postgres]:
     finally:
         pgserver.pg_ctl(["-w", "-m", "fast", "stop"], pgdata=folder, user=server.system_user)
         shutil.rmtree(folder)
-        shutil.rmtree(locks)
 
 
 @pytest.fixture(scope="session")
