@@ -1,5 +1,10 @@
 """A step is done once; what changed is done anew; files appear whole or not at all."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -92,3 +97,18 @@ def test_a_fingerprint_depends_on_settings_and_bytes(tmp_path):
     assert first != fingerprint({"seed": 2}, [path])
     path.write_text("2")
     assert first != fingerprint({"seed": 1}, [path])
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    code = (
+        "import os, pathlib\n"
+        "from pipeline.workspace import replacing\n"
+        "with replacing(pathlib.Path('x.txt')) as partial:\n"
+        "    partial.write_text('half')\n"
+        "    os._exit(9)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    write_text(tmp_path / "x.txt", "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.txt"]
