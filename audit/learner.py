@@ -110,6 +110,7 @@ def learn(
     seed: int,
 ) -> NDArray[np.float64]:
     """Fit on rows x, shape (n, D), with answers y, shape (n,), and answer on test rows, shape (m, D)."""
+    x, test = blanked(x, test)
     if target.is_number:
         centre, spread = float(y.mean()), float(y.std()) or 1.0
         regressor = HistGradientBoostingRegressor(
@@ -131,6 +132,14 @@ def learn(
     with threadpool_limits(THREADS):
         shares[:, seen] = classifier(trees, categorical, seed).fit(x, y).predict_proba(test)
     return shares
+
+
+def blanked(
+    train: NDArray[np.float64], test: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Set features without any value in the training rows to 0 in both, shapes (n, D) and (m, D): nothing to learn."""
+    unknown = np.isnan(train).all(axis=0)
+    return np.where(unknown, 0.0, train), np.where(unknown, 0.0, test)
 
 
 def _labelled(table: Table, target: Column) -> Table:

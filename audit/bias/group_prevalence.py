@@ -8,10 +8,9 @@ from pydantic import Field, PositiveInt
 
 from audit.core import DETAIL_ROWS, Estimate, Evidence, Metric, NotComputable, Row, reasoned
 from audit.intervals import half_samples
-from audit.reading import Codes, bins
+from audit.reading import Codes, bins, levels
 from audit.reference import Match, match
 from tabular.schema import Column
-from tabular.table import Table
 
 
 class Side(NamedTuple):
@@ -78,7 +77,7 @@ class GroupPrevalence(Metric):
             minimum: Fewest rows on either side.
             group: Fewest rows of a group that is audited.
             parts: Groups of a number column.
-            categories: Groups of a code column that are looked at one by one; the rarer ones are pooled.
+            categories: Groups of a code column, and classes of the target, that are told apart; the rarer are pooled.
         """
 
         splits: PositiveInt = 10
@@ -117,12 +116,12 @@ class GroupPrevalence(Metric):
         coded = bins(column, evidence.train, tables, self.config.parts, self.config.categories)
         target = evidence.holdout.schema.target
         judged = target if target is not None and target.is_modelled and target.name != column.name else None
-        outcomes = [_outcome(judged, each, evidence.holdout) for each in tables]
+        outcomes, classes = _outcomes(judged, evidence, self.config.categories)
         sides = [
             (
-                _look(coded.codes[0][split.real], outcomes[0][split.real], coded.size),
-                _look(coded.codes[1][split.synthetic], outcomes[1][split.synthetic], coded.size),
-                _look(coded.codes[0][split.fresh], outcomes[0][split.fresh], coded.size),
+                _look(coded.codes[0][split.real], outcomes[0][split.real], coded.size, classes),
+                _look(coded.codes[1][split.synthetic], outcomes[1][split.synthetic], coded.size, classes),
+                _look(coded.codes[0][split.fresh], outcomes[0][split.fresh], coded.size, classes),
             )
             for split in splits
         ]
@@ -131,26 +130,38 @@ class GroupPrevalence(Metric):
         return Groups(column.name, coded.names, sides, np.array(gaps))
 
 
-def _outcome(target: Column | None, table: Table, real: Table) -> NDArray[np.float64]:
-    """Return indicators of each row's class, shape (n, K + 1), or its number in standard deviations, shape (n, 1)."""
+def _outcomes(target: Column | None, evidence: Evidence, most: int) -> tuple[list[NDArray[np.float64]], int]:
+    """Read the target of holdout and synthetic rows.
+
+    Returns:
+        Classes by position (missing the last) or numbers in standard deviations of the holdout, each of shape (n,), and
+        the number of classes: 1 for a number target, 0 without a target.
+    """
+    tables = (evidence.holdout, evidence.synthetic)
     if target is None:
-        return np.empty((len(table), 0))
-    if target.is_code:
-        return np.eye(len(target.categories) + 1)[table.codes(target.name)]
-    known = real.numbers(target.name)
-    known = known[~np.isnan(known)]
-    spread = float(known.std()) if len(known) else 0.0
-    return table.numbers(target.name)[:, None] / (spread or 1.0)
+        return [np.zeros(len(table)) for table in tables], 0
+    if target.is_number:
+        values = [table.numbers(target.name) for table in tables]
+        known = values[0][~np.isnan(values[0])]
+        spread = (float(known.std()) if len(known) else 0.0) or 1.0
+        return [each / spread for each in values], 1
+    if len(target.categories) > most:
+        coded = bins(target, evidence.train, tables, categories=most)
+        return [each.astype(np.float64) for each in coded.codes], coded.size
+    codes, size = levels(target, tables)
+    return [each.astype(np.float64) for each in codes], size
 
 
-def _look(codes: Codes, outcome: NDArray[np.float64], size: int) -> Side:
+def _look(codes: Codes, outcome: NDArray[np.float64], size: int, classes: int) -> Side:
     rows = np.bincount(codes, minlength=size).astype(np.float64)
-    given = np.full((size, outcome.shape[1]), np.nan)
-    for place in range(outcome.shape[1]):
-        known = ~np.isnan(outcome[:, place])
+    if classes > 1:
+        joint = np.bincount(codes * classes + outcome.astype(np.int64), minlength=size * classes)
+        given = np.where(rows[:, None] > 0, joint.reshape(size, classes) / np.maximum(rows[:, None], 1), np.nan)
+    else:
+        known = ~np.isnan(outcome)
         counted = np.bincount(codes[known], minlength=size)
-        total = np.bincount(codes[known], outcome[known, place], minlength=size)
-        given[counted > 0, place] = total[counted > 0] / counted[counted > 0]
+        total = np.bincount(codes[known], outcome[known], minlength=size)
+        given = np.where(counted > 0, total / np.maximum(counted, 1), np.nan)[:, None][:, :classes]
     return Side(rows, rows / len(codes), given)
 
 

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from audit.core import Estimate, Evidence, Metric, NotComputable, Row, reasoned
 from audit.intervals import auc, auc_interval
-from audit.learner import LARGEST_SEED, THREADS, Trees, classifier
+from audit.learner import LARGEST_SEED, THREADS, Trees, blanked, classifier
 from audit.reading import Features, features, modelled
 from audit.reference import match, parts
 from tabular.table import Table
@@ -84,10 +84,11 @@ class Detection(Metric):
             for each in range(self.config.folds):
                 out = fold == each
                 model = classifier(self.config.trees, read.categorical, int(rng.integers(LARGEST_SEED)))
-                model.fit(x[~out], told[~out])
-                found.append(auc(model.predict_proba(x[out])[:, 1], told[out]))
+                train, test = blanked(x[~out], x[out])
+                model.fit(train, told[~out])
+                found.append(auc(model.predict_proba(test)[:, 1], told[out]))
                 if each == 0 and other == 1:
-                    detail = _giveaways(model.decision_function, x[out], told[out], read.names, rng)
+                    detail = _giveaways(model.decision_function, test, told[out], read.names, rng)
         return float(np.mean(found)), detail
 
 
