@@ -89,6 +89,7 @@ def auc_interval(value: float, positives: float, negatives: float) -> Interval:
         spread = 1 + extra * ((1 - theta) / (2 - theta) + theta / (1 + theta))
         return abs(value - theta) - z * float(np.sqrt(theta * (1 - theta) * spread / (positives * negatives)))
 
-    low = float(brentq(distance, 1e-12, value)) if value > 1e-9 else 0.0
-    high = float(brentq(distance, value, 1 - 1e-12)) if value < 1 - 1e-9 else 1.0
-    return Interval(low=low, high=high, level=LEVEL)
+    nearly = 1e-6
+    low = float(brentq(distance, 1e-12, min(value, 1 - 1e-9))) if value > nearly else 0.0
+    high = float(brentq(distance, max(value, 1e-9), 1 - 1e-12)) if value < 1 - nearly else 1.0
+    return Interval(low=min(low, value), high=max(high, value), level=LEVEL)
