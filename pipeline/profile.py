@@ -123,7 +123,7 @@ def _head(name: str, source: Source, loaded: Loaded) -> str:
         for key, value in given.items()
     ]
     if source.query is None:
-        lines.append(f"  sha256: {loaded.sha256} # other bytes are refused; delete this line where the data may change")
+        lines.append(f"  # sha256: {loaded.sha256} # as a setting it refuses any other bytes")
     lines += [f"  # {_comment(note)}" for note in loaded.notes]
     return "\n".join(lines) + "\n"
 
