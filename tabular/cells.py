@@ -16,7 +16,7 @@ ROWS_PER_CELL = 10
 RARE_ROWS = 5
 RARE_SHARE = 0.05
 SPIKE_SHARE = 0.005
-STEEPEST = 50.0
+STEEPEST = 20.0
 
 
 @dataclass(frozen=True)

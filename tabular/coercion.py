@@ -100,8 +100,10 @@ def _as_category(column: Column, value: object) -> Category | None:
         return str(value)
     if isinstance(first, bool):
         return TRUTH.get(str(int(value)) if isinstance(value, int | float) else str(value).strip().lower())
+    if isinstance(value, int | float):
+        return value
     try:
-        return float(value) if isinstance(value, int | float | str) else None
+        return float(value) if isinstance(value, str) else None
     except ValueError:
         return None
 

@@ -95,12 +95,11 @@ def _infer(name: str, raw: pd.Series, override: Override) -> Column:
     kind: Kind | None = "identifier" if override.role == "unit" else override.kind
     if kind is None and override.categories is not None:
         kind = "categorical"
-    ordered = isinstance(raw.dtype, pd.CategoricalDtype) and bool(raw.dtype.ordered)
-    if kind is None and ordered and settled.notna().any():
+    if isinstance(raw.dtype, pd.CategoricalDtype) and raw.dtype.ordered and kind in (None, "ordinal"):
         kind = "ordinal"
+        if override.categories is None:
+            override = override.model_copy(update={"categories": tuple(raw.dtype.categories.tolist())})
     column = find(name, settled) if kind is None else _forced(name, settled, kind, override)
-    if ordered and column.kind == "ordinal" and override.categories is None:
-        column = column.model_copy(update={"categories": tuple(raw.cat.categories.tolist()), "note": "ordered values"})
     if is_mixed(raw):
         column = column.model_copy(update={"note": f"values of several types, read as text: {column.note}"})
     return _refined(column, settled, override)
@@ -215,12 +214,12 @@ def _refined(column: Column, settled: pd.Series, override: Override) -> Column:
     if given and not column.is_number:
         raise ValueError(f"column {name!r}: {', '.join(given)} of a column of kind {column.kind} means nothing")
     changes |= {key: value if key == "decimals" else _limit(column, value) for key, value in given.items()}
-    refined = Column.model_validate(column.model_dump() | changes)
+    refined = column.model_copy(update=changes)
     if column.minimum is not None and refined.minimum is not None and column.minimum < refined.minimum:
         raise ValueError(f"column {name!r}: values go down to {written(column, column.minimum)}, below the minimum")
     if column.maximum is not None and refined.maximum is not None and column.maximum > refined.maximum:
         raise ValueError(f"column {name!r}: values go up to {written(column, column.maximum)}, above the maximum")
-    return refined
+    return Column.model_validate(refined.model_dump())
 
 
 def _with_categories(column: Column, settled: pd.Series, categories: tuple[Category, ...]) -> Column:
