@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from configobj import ConfigObj
 
 from audit.core import QUESTIONS, Estimate
+from pipeline.dvc_remote import Remote, with_remote
 from pipeline.errors import Mistake
 from pipeline.gates import Verdict
+from pipeline.git import one_writer
 from pipeline.manifest import Manifest
 from pipeline.releases import STEPS, list_releases, publish
 from pipeline.spec import ReleaseSpec, Spec
@@ -245,6 +249,49 @@ def test_only_an_accepted_model_is_published(project: Path) -> None:
     assert state(project) == before
 
 
+def test_a_secret_in_the_spec_is_not_published(project: Path) -> None:
+    workspace = make_run(project, "secret", seed=8)
+    before = state(project)
+    tree = Spec.load(workspace.spec_file).model_dump(mode="json")
+    for source in (
+        {"path": "postgresql://me:word@host/db", "query": "select 1"},
+        {"path": "s3://b/k.csv", "options": {"client_kwargs": {"aws_secret_access_key": "word"}}},
+    ):
+        with pytest.raises(Mistake, match="holds a secret"):
+            publish(project, Spec.of(tree | {"source": source}, "here"), workspace, "independent")
+    open_source = {"path": "postgresql://me:${WORD}@host/db", "query": "select 1"}
+    with pytest.raises(Mistake, match="judged by another specification"):
+        publish(project, Spec.of(tree | {"source": open_source}, "here"), workspace, "independent")
+    assert state(project) == before
+
+
+def test_a_lock_that_is_held_is_waited_for(tmp_path: Path) -> None:
+    with one_writer(tmp_path / "lock", 0):
+        with pytest.raises(Mistake, match="another release has held the lock"), one_writer(tmp_path / "lock", 0.2):
+            pass
+    with one_writer(tmp_path / "lock", 0) as lock:
+        holder = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(lock,))
+    with pytest.raises(Mistake), one_writer(tmp_path / "lock", 0):
+        pass
+    holder.communicate(b"\n", timeout=30)
+    with one_writer(tmp_path / "lock", 0):
+        pass
+
+
+def test_a_remote_joins_the_configuration_once() -> None:
+    here, there = Remote("/here"), Remote("s3://b/x, y", {"endpointurl": "http://h"})
+    theirs = "# mine\n[core]\n    remote = mine\n['remote \"mine\"']\n    url = /mine # where\n"
+    one = with_remote(theirs, here)
+    both = with_remote(one, there)
+    assert with_remote(both, here) == both and with_remote(both, there) == both
+    assert "# mine" in both and "# where" in both and "remote = mine" in both
+    assert f"remote = {here.name}" in with_remote(None, here)
+    tree = ConfigObj(both.splitlines())
+    assert tree[f'remote "{there.name}"'] == {"url": "s3://b/x, y", "endpointurl": "http://h"}
+    with pytest.raises(Mistake, match=".dvc/config: cannot be read"):
+        with_remote("[core\n", here)
+
+
 def test_two_at_once_become_two_versions(tmp_path: Path) -> None:
     root = new_project(tmp_path / "root")
     pair = [child(make_run(root, run, seed)) for seed, run in enumerate(["a", "b"], start=1)]
@@ -299,7 +346,7 @@ def test_killed_anywhere_and_run_again_there_is_one_release(tmp_path: Path, step
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_with_all_its_children(tmp_path: Path) -> None:
+def test_killed_at_any_moment(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for attempt in range(12):
         root = new_project(tmp_path / f"root{attempt}")
@@ -427,4 +474,11 @@ def test_s3_holds_the_bytes(tmp_path: Path, s3: str) -> None:
     before = state(root)
     with pytest.raises(Mistake, match="s3://absent/x: dvc push"):
         released(missing)
+    assert state(root) == before
+    # From here on the service knows nobody: the keys that were good are wrong.
+    plain = {"Content-Type": "text/plain"}
+    urllib.request.urlopen(urllib.request.Request(f"{s3}/moto-api/reset-auth", b"0", plain), timeout=10).close()
+    refused = make_run(root, "three", seed=3, release={"remote": "s3://bucket/y", "options": {"endpointurl": s3}})
+    with pytest.raises(Mistake, match="s3://bucket/y: dvc push"):
+        released(refused)
     assert state(root) == before
