@@ -1,3 +1,5 @@
+"""Laws of cells: enough rows in each, and a distribution function that inverts."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,3 +1,5 @@
+"""Laws of whole tables through their encoders."""
+
 import time
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Laws of tables: every kind survives conforming, Arrow and its reading as numbers or codes."""
+
 import datetime as dt
 from decimal import Decimal
 
