@@ -139,7 +139,7 @@ def test_infinities(lookalike, project):
 def test_broken_utf8(lookalike, project):
     (project / "rows.csv").write_bytes(b"town,age\n" + b"Z\xfcrich,3\n" * 60)
     specify(project, source={"path": "rows.csv", "encoding": "utf-8"})
-    refused(lookalike, project, "rows.csv", "utf-8")
+    refused(lookalike, project, "rows.csv", "UTF-8")
 
 
 def test_a_column_that_is_not_there(lookalike, project):
