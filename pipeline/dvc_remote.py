@@ -151,7 +151,7 @@ def track(rows: Path, scratch: Path, cache: Path, remote: Remote, lock: int) -> 
     tree["core"]["no_scm"] = "true"
     tree["cache"] = {"dir": str(cache)}
     write_text(scratch / ".dvc" / "config", "\n".join(tree.write()) + "\n")
-    _dvc(scratch, lock, "add", str(rows))
+    _dvc(scratch, lock, remote, "add", str(rows))
     pointer = pointer_of(rows)
     content = yaml.safe_load(pointer.read_text(encoding="utf-8"))
     content["outs"][0]["remote"] = remote.name
@@ -164,7 +164,7 @@ def push(rows: Path, scratch: Path, remote: Remote, lock: int) -> None:
     Raises:
         Mistake: If it did not arrive, or DVC so much as warns: DVC skips what it cannot read and still ends well.
     """
-    _dvc(scratch, lock, "push", str(pointer_of(rows)), where=f"release.remote {remote.url}: ")
+    _dvc(scratch, lock, remote, "push", str(pointer_of(rows)))
 
 
 def pointer_of(rows: Path) -> Path:
@@ -178,7 +178,7 @@ def tracked(pointer: str) -> tuple[str, int]:
     return str(out["md5"]), int(out["size"])
 
 
-def _dvc(folder: Path, lock: int, *arguments: str, where: str = "") -> None:
+def _dvc(folder: Path, lock: int, remote: Remote, *arguments: str) -> None:
     """Run DVC quietly: no analytics, no question for newer versions, its working files in `folder`."""
     environment = os.environ | {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(folder / ".site")}
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
@@ -194,7 +194,8 @@ def _dvc(folder: Path, lock: int, *arguments: str, where: str = "") -> None:
     words = done.stderr.decode(errors="replace")
     if done.returncode or re.search(r"^WARNING:", words, flags=re.MULTILINE):
         told = " ".join(line for line in words.splitlines() if re.match(r"ERROR|WARNING", line)) or words[-500:]
-        raise Mistake(f"{where}dvc {arguments[0]} ended with code {done.returncode}: {told.strip() or 'no message'}")
+        place = f"release.remote {remote.url}: " if arguments[0] == "push" or "configuration error" in told else ""
+        raise Mistake(f"{place}dvc {arguments[0]} ended with code {done.returncode}: {told.strip() or 'no message'}")
 
 
 def _read(config: str) -> ConfigObj:
