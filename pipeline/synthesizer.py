@@ -92,7 +92,7 @@ class Synthesizer:
         except ValueError as error:
             raise Mistake(str(error)) from error
         x = self.fitted.sample_given(np.tile(known, (n, 1)), mask, rng)
-        return self.encoder.decode(x, rng)
+        return self.encoder.decode(x, rng, given=given)
 
     def save(self, folder: Path) -> None:
         """Write the folder, all or nothing; the same synthesizer gives the same bytes."""
