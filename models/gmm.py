@@ -24,8 +24,9 @@ from models.core.mixture import (
 )
 from tabular.layout import Layout
 
-GRID = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+GRID = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)
 PATIENCE = 2
+WORK = 1e11
 
 
 class GMM(GenerativeModel):
@@ -47,7 +48,8 @@ class GMM(GenerativeModel):
         """Size of the mixture and when to stop.
 
         Attributes:
-            components: K; `auto` raises it until the Bayesian information criterion has twice been no better.
+            components: K; `auto` raises it until the Bayesian information criterion, counting the categories
+                that a component holds, has twice been no better, or about half a minute of work is done.
             covariance: Of the real blocks within a component; `auto` is `full` where there are at most 64 patterns of
                 which numbers mean something, and otherwise full only among the numbers that always do.
             rows: Most rows that the fit looks at; a random choice where there are more.
@@ -84,26 +86,7 @@ class GMM(GenerativeModel):
         real = np.where(on, rows[:, self._plan.real], 0.0).astype(np.float64)
         self._groups = self._plan.groups(on, self.config.covariance)
         splits = [Split.of(group, on) for group in self._groups]
-        asked = self.config.components
-        sizes = [min(size, len(rows)) for size in (GRID if asked == "auto" else (asked,))]
-        best, worse = np.inf, 0
-        for done, size in enumerate(sorted(set(sizes))):
-            monitor.progress(done / len(sizes), f"{size} components")
-            mixture, log_likelihood, steps = self._climb(size, splits, real, hot, rng)
-            bic = self._parameters(size) * float(np.log(len(rows))) - 2 * log_likelihood
-            worse = 0 if bic < best else worse + 1
-            if worse == PATIENCE:
-                break
-            if worse:
-                continue
-            best, self._mixture = bic, mixture
-            self.notes = {
-                "components": float(size),
-                "bic": bic,
-                "log_likelihood": log_likelihood / len(rows),
-                "iterations": float(steps),
-                "covariance_groups": float(len(self._groups)),
-            }
+        self._search(splits, real, hot, rng, monitor)
         monitor.progress(1.0, f"{len(self._mixture.weights)} components chosen")
         return self
 
@@ -173,6 +156,35 @@ class GMM(GenerativeModel):
         self._groups = tuple(np.flatnonzero(member == index) for index in range(int(member.max(initial=-1)) + 1))
         return self
 
+    def _search(
+        self, splits: list[Split], real: Floats, hot: Matrix, rng: np.random.Generator, monitor: Monitor
+    ) -> None:
+        """Climb with more and more components; keep the best by the Bayesian information criterion."""
+        asked = self.config.components
+        sizes = [min(size, len(real)) for size in (GRID if asked == "auto" else (asked,))]
+        best, worse, spent, steps = np.inf, 0, 0.0, 0
+        for done, size in enumerate(sorted(set(sizes))):
+            monitor.progress(done / len(sizes), f"{size} components")
+            effort = len(real) * self._width() * (size + 8.0)
+            if done and spent + steps * effort > WORK:
+                break
+            mixture, log_likelihood, steps = self._climb(size, splits, real, hot, rng)
+            spent += steps * effort
+            bic = self._parameters(mixture, len(real)) * float(np.log(len(real))) - 2 * log_likelihood
+            worse = 0 if bic < best else worse + 1
+            if worse == PATIENCE:
+                break
+            if worse:
+                continue
+            best, self._mixture = bic, mixture
+            self.notes = {
+                "components": float(size),
+                "bic": bic,
+                "log_likelihood": log_likelihood / len(real),
+                "iterations": float(steps),
+                "covariance_groups": float(len(self._groups)),
+            }
+
     def _climb(
         self, size: int, splits: list[Split], real: Floats, hot: Matrix, rng: np.random.Generator
     ) -> tuple[Mixture, float, int]:
@@ -186,11 +198,16 @@ class GMM(GenerativeModel):
             before, steps = moments.log_likelihood, steps + 1
             mixture = maximise(mixture, moments, prior, splits, self.config.floor)
 
-    def _parameters(self, size: int) -> int:
-        """Return the number of free parameters."""
+    def _width(self) -> int:
+        """Return how many sums a step of EM keeps of each component."""
+        return 1 + len(self._plan.hot) + sum(len(group) * (len(group) + 3) // 2 for group in self._groups)
+
+    def _parameters(self, mixture: Mixture, n: int) -> int:
+        """Return the number of free parameters; a category that a component expects in no row of n is none."""
+        size = len(mixture.weights)
         pairs = sum(len(group) * (len(group) + 1) // 2 for group in self._groups)
-        chances = len(self._plan.hot) - len(self._plan.names)
-        return size * (1 + len(self._plan.real) + pairs + chances) - 1
+        held = int((n * mixture.weights[:, None] * mixture.chances >= 1).sum())
+        return size * (1 + len(self._plan.real) + pairs) - 1 + max(held - size * len(self._plan.names), 0)
 
     def _fill(self, x: Matrix, mask: Mask, rng: np.random.Generator) -> None:
         """Draw what is not known of some rows, in place: component, then categories, then numbers."""

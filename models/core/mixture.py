@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tabular.layout import Layout
 
-CHUNK = 8192
+CHUNK = 4096
 MOST_PATTERNS = 64
 SEED_ROWS = 4096
 
@@ -130,7 +130,7 @@ def step(mixture: Mixture, splits: Sequence[Split], real: Floats, hot: NDArray[n
         mass += share.sum(axis=0)
         entries += share.T.astype(hot.dtype) @ hot[rows]
         for part in parts:
-            part.collect(share, real[rows], rows)
+            part.collect(share)
     for part in parts:
         part.complete(first, second)
     return Moments(total, mass, first, second, entries)
@@ -215,27 +215,27 @@ class _Patterns:
         self.mean = mixture.means[:, split.group]
         covariance = mixture.covariances[:, split.group[:, None], split.group]
         self.gaussians = [conditional(self.mean, covariance, pattern) for pattern in self.patterns]
-        self.sums = [np.zeros((len(self.mean), 1 + p.sum() + p.sum() * (p.sum() + 1) // 2)) for p in self.patterns]
+        self.slopes = [
+            _slopes(self.mean[:, pattern], *gaussian[:2])
+            for pattern, gaussian in zip(self.patterns, self.gaussians, strict=True)
+        ]
+        self.sums = [np.zeros_like(slopes) for slopes in self.slopes]
+        self.held: list[tuple[int, Whole, Floats]] = []
 
     def add_log_density(self, logits: Floats, real: Floats, rows: slice) -> None:
         """Add log N of the numbers that are on to logits, shape (n, K), of those rows."""
+        self.held = []
         for index, pattern in enumerate(self.patterns):
-            precision, log_det, _, _ = self.gaussians[index]
-            mean = self.mean[:, pattern]
-            pull = np.einsum("kij,kj->ki", precision, mean)
-            upper = np.triu_indices(mean.shape[1])
-            square = -np.where(upper[0] == upper[1], 0.5, 1.0) * precision[:, upper[0], upper[1]]
-            constant = 0.5 * (log_det - (pull * mean).sum(axis=1) - mean.shape[1] * np.log(2 * np.pi))
             chosen = np.flatnonzero(self.member[rows] == index)
-            logits[chosen] += (
-                _features(real[np.ix_(chosen, self.group[pattern])]) @ np.column_stack([constant, pull, square]).T
-            )
+            if len(chosen):
+                features = _features(real[np.ix_(chosen, self.group[pattern])])
+                self.held.append((index, chosen, features))
+                logits[chosen] += features @ self.slopes[index].T
 
-    def collect(self, share: Floats, real: Floats, rows: slice) -> None:
-        """Sum numbers and products by the components' share, shape (n, K), of those rows."""
-        for index, pattern in enumerate(self.patterns):
-            chosen = np.flatnonzero(self.member[rows] == index)
-            self.sums[index] += share[chosen].T @ _features(real[np.ix_(chosen, self.group[pattern])])
+    def collect(self, share: Floats) -> None:
+        """Sum numbers and products, of the rows just seen, by the components' share, shape (n, K)."""
+        for index, chosen, features in self.held:
+            self.sums[index] += share[chosen].T @ features
 
     def complete(self, first: Floats, second: Floats) -> None:
         """Add the sums about the means, numbers that are off at their expectation, to (K, d) and (K, d, d)."""
@@ -256,10 +256,25 @@ class _Patterns:
             second[np.ix_(every, self.group[there], self.group[there])] += mass[:, None, None] * gaussian[3]
 
 
+def _slopes(mean: Floats, precision: Floats, log_det: Floats) -> Floats:
+    """Return what log N multiplies `_features` with, shape (K, 1 + o + o (o + 1) / 2)."""
+    pull = np.einsum("kij,kj->ki", precision, mean)
+    upper = np.triu_indices(mean.shape[1])
+    square = -np.where(upper[0] == upper[1], 0.5, 1.0) * precision[:, upper[0], upper[1]]
+    constant = 0.5 * (log_det - (pull * mean).sum(axis=1) - mean.shape[1] * np.log(2 * np.pi))
+    return np.column_stack([constant, pull, square])
+
+
 def _features(numbers: Floats) -> Floats:
     """Return 1, the numbers and their products, shape (n, 1 + o + o (o + 1) / 2)."""
-    upper = np.triu_indices(numbers.shape[1])
-    return np.hstack([np.ones((len(numbers), 1)), numbers, numbers[:, upper[0]] * numbers[:, upper[1]]])
+    n, o = numbers.shape
+    features = np.ones((1 + o + o * (o + 1) // 2, n))
+    features[1 : 1 + o] = numbers.T
+    at = 1 + o
+    for first in range(o):
+        np.multiply(features[1 + first], features[1 + first : 1 + o], out=features[at : at + o - first])
+        at += o - first
+    return features.T
 
 
 def _seeds(features: Floats, size: int, rng: np.random.Generator) -> Whole:
