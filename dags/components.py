@@ -146,11 +146,11 @@ def start(home: Home, owner: str, names: Sequence[str]) -> Running:
     """Start components, each in a session of its own, and record them."""
     port = _free_port(8080)
     environment = settings(home, port)
-    components: list[Process] = []
+    running = Running(owner, port, ())
     try:
         for name in names:
-            components.append(launch(name, _command(name), home.root, environment, home.log_of(name)))
-            running = Running(owner, port, tuple(components))
+            process = launch(name, _command(name), home.root, environment, home.log_of(name))
+            running = Running(owner, port, (*running.components, process))
             home.record.write_text(json.dumps(asdict(running), indent=1), encoding="utf-8")
     except BaseException:
         stop(home)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PATIENCE = 12.0
+# Handles of our own children: one that is dropped while its process lives warns, and its end is never collected.
+_children: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ def launch(name: str, command: Sequence[str], folder: Path, environment: Mapping
             cwd=folder,
             start_new_session=True,
         )
+    _children.append(started)
     stat = _stat(started.pid)
     return Process(name, started.pid, -1 if stat is None else stat.born)
 
@@ -64,6 +67,7 @@ def end(processs: Sequence[Process]) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
     _until(lambda: not any(_session(each) for each in asked), PATIENCE)
+    _children[:] = [child for child in _children if child.poll() is None]
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+DAGS = ROOT / "dags"
 HOME = Path(tempfile.mkdtemp(prefix="lookalike-airflow-"))
 os.environ.update(
     {
         "AIRFLOW_HOME": str(HOME),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME / 'airflow.db'}",
         "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
@@ -31,7 +32,7 @@ seed: 5
 source: {{path: tiny.csv}}
 target: bought
 holdout: 0.4
-models: {{independent: {{}}}}
+models: {models}
 shard_rows: 150
 demands: {demands}
 release: {{remote: remote}}
@@ -64,11 +65,12 @@ def write_project(root: Path) -> Path:
     pd.DataFrame({"age": age, "city": city, "spent": spent, "bought": bought}).to_csv(root / "tiny.csv", index=False)
     specs = root / "specs"
     specs.mkdir()
-    for name, demands in (
-        ("tiny", "{validity.schema_violations: {at_most: 0}}"),
-        ("greedy", "{fidelity.pair_trends: {at_least: 2}}"),
+    for name, models, demands in (
+        ("tiny", "{independent: {}}", "{validity.schema_violations: {at_most: 0.05}}"),
+        ("greedy", "{independent: {}, gmm: {}}", "{fidelity.pair_trends: {at_most: 0}}"),
     ):
-        (specs / f"{name}.yaml").write_text(TINY.format(name=name, demands=demands), encoding="utf-8")
+        text = TINY.format(name=name, models=models, demands=demands)
+        (specs / f"{name}.yaml").write_text(text, encoding="utf-8")
     (root / ".gitignore").write_text("/data/runs/\n/data/quarantine/\n/remote/\n", encoding="utf-8")
     for command in (
         ["init", "--quiet", "--initial-branch=main"],
@@ -81,12 +83,6 @@ def write_project(root: Path) -> Path:
     return root
 
 
-@pytest.fixture(scope="session")
-def tiny_project(tmp_path_factory) -> Path:
-    """A project of its own, in git, with two small specs."""
-    return write_project(tmp_path_factory.mktemp("project") / "tiny")
-
-
 @pytest.fixture
 def dagbag_of(monkeypatch):
     """Parse the DAG files for a project's specs."""
@@ -94,6 +90,6 @@ def dagbag_of(monkeypatch):
 
     def parse(root: Path = ROOT):
         monkeypatch.setenv("LOOKALIKE_ROOT", str(root))
-        return DagBag(dag_folder=str(ROOT / "dags"), collect_dags=True)
+        return DagBag(dag_folder=str(DAGS), collect_dags=True)
 
     return parse
