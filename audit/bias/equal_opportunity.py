@@ -36,12 +36,13 @@ class EqualOpportunity(Metric):
     """Equal opportunity difference of a model trained on synthetic rows.
 
     The largest minus the smallest true positive rate of the groups of one sensitive column,
-    max P(ŷ=1 | y=1, g) - min P(ŷ=1 | y=1, g); the largest over sensitive columns.
+    max P(ŷ=1 | y=1, g) - min P(ŷ=1 | y=1, g); of several sensitive columns, the one that worsens most against the
+    reference, for a large difference that real rows have too would hide it.
 
     The target has two classes, the last of which is positive; a row is predicted positive where its probability is
     above one half. The reference is the difference of the same model trained on as many fresh real rows, tested on
-    the same real rows. Groups need enough test rows and enough positives. Intervals are normal, from a bootstrap of
-    the test rows by privacy unit; the gap's is paired.
+    the same real rows; both are means over random splits. Groups need enough test rows and enough positives.
+    Intervals are half-sample intervals (`audit.intervals.half_samples`), the gap's paired.
     """
 
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
@@ -71,7 +72,7 @@ class EqualOpportunity(Metric):
         minimum: PositiveInt = 50
         most: PositiveInt = 10_000
         group: PositiveInt = 30
-        positives: PositiveInt = 10
+        positives: PositiveInt = 20
         parts: int = Field(default=4, ge=2)
         categories: PositiveInt = 100
         trees: Trees = Trees()
@@ -96,16 +97,18 @@ class EqualOpportunity(Metric):
         ]
         rates = [self._rates(column, tried, evidence) for column in sensitive]
         differences = np.stack([difference(each.found) for each in rates], axis=2)
-        if np.isnan(differences).all(axis=2).any():
+        known = np.flatnonzero(~np.isnan(differences).any(axis=(0, 1)))
+        if not len(known):
             raise NotComputable(
                 f"no sensitive column has two groups of {settings.group} test rows with {settings.positives} positives"
             )
-        worst = np.where(np.isnan(differences), 0.0, differences).max(axis=2)
+        gaps = (differences[0] - differences[1]).mean(axis=0)
+        synthetic, real = differences[:, :, known[np.argmax(gaps[known])]]
         return Estimate(
-            value=float(worst[0].mean()),
-            interval=half_samples(worst[0], 0, 1),
-            reference=float(worst[1].mean()),
-            reference_interval=half_samples(worst[1], 0, 1),
+            value=float(synthetic.mean()),
+            interval=half_samples(synthetic, 0, 1),
+            reference=float(real.mean()),
+            reference_interval=half_samples(real, 0, 1),
             detail=(*_columns(rates, differences), *_groups(rates))[:DETAIL_ROWS],
             rows=tried[0].trained,
         )
@@ -158,11 +161,10 @@ def _columns(rates: list[Rates], differences: NDArray[np.float64]) -> list[Row]:
     """Return one row per sensitive column: both differences and their gap with its paired interval."""
     rows: list[Row] = []
     for place, each in enumerate(rates):
-        known = ~np.isnan(differences[0, :, place])
-        if not known.any():
+        if np.isnan(differences[:, :, place]).any():
             rows.append({"column": each.column, "note": "too small to audit"})
             continue
-        synthetic, real = differences[:, known, place]
+        synthetic, real = differences[:, :, place]
         gap = half_samples(synthetic - real, -1, 1)
         means = {"difference": float(synthetic.mean()), "reference": float(real.mean())}
         rows.append({"column": each.column, **means, "gap_low": gap.low, "gap_high": gap.high})
