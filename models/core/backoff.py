@@ -19,7 +19,7 @@ class Level:
 
     Attributes:
         cells: Combined numbers of (parents, child) that were seen, rising, shape (m,).
-        counts: How often, shape (m,).
+        counts: How often, in rows or shares of rows, shape (m,).
         strength: Rows that the level below is worth.
     """
 
@@ -32,12 +32,15 @@ class Level:
 class BackoffTable:
     r"""p(x | u₁ … u_L) with a Dirichlet prior around p(x | u₁ … u_{L-1}), down to the margin.
 
-    p_l(x | u) = (n(x, u) + s_l p_{l-1}(x | u)) / (n(u) + s_l), and p_0(x) = (n(x) + ½/K) / (n + ½). Each strength
-    s_l is the one of a geometric grid that predicts every training row best from the others (leave-one-out).
-    Only cells that were seen are kept, so the size is bounded by the rows whatever the cardinalities.
+    p_l(x | u) = (n_l(x, u) + s_l p_{l-1}(x | u)) / (n_l(u) + s_l), and p_0(x) = (n_0(x) + c/K) / (n_0 + c). Each
+    strength s_l is the one of a geometric grid that predicts every training row best from the others (leave-one-out).
+    n_L counts every row once; below, a row counts for the share s_l / (n_l(u) + s_l) of its mass that backs off.
+    So over the training rows' parents the table gives x as often as the training rows, whatever the strengths.
+    Only cells that were seen are kept: the size is bounded by the rows, whatever the cardinalities.
 
     MacKay & Peto, A hierarchical Dirichlet language model, Natural Language Engineering 1(3), 1995,
-    doi:10.1017/S1351324900000218.
+    doi:10.1017/S1351324900000218; lower levels that keep the margins: Kneser & Ney, Improved backing-off for m-gram
+    language modeling, 1995, doi:10.1109/ICASSP.1995.479394.
 
     Attributes:
         base: p_0, shape (K,).
@@ -52,16 +55,23 @@ class BackoffTable:
     @classmethod
     def fit(cls, child: Codes, parents: Codes, size: int, radix: tuple[int, ...]) -> Self:
         """Count a child's codes, shape (n,), of cardinality `size`, given its parents' codes, shape (n, L)."""
-        margin = np.bincount(child, minlength=size).astype(np.float64)
-        base = (margin + SMOOTHING / size) / (len(child) + SMOOTHING)
         predicted = margin_left_out(child, size)
-        levels = []
+        configs, strengths = [], []
         config = np.zeros(len(child), dtype=np.int64)
         for index, cardinality in enumerate(radix):
             config = config * cardinality + parents[:, index]
             predicted, strength = refine(predicted, config * size + child, config)
-            cells, counts = np.unique(config * size + child, return_counts=True)
-            levels.append(Level(cells.astype(np.int64), counts.astype(np.float64), strength))
+            configs.append(config)
+            strengths.append(strength)
+        weight = np.ones(len(child))
+        levels: list[Level] = []
+        for config, strength in zip(reversed(configs), reversed(strengths), strict=True):
+            worth = strength * float(weight.mean())
+            cells, row = np.unique(config * size + child, return_inverse=True)
+            levels.insert(0, Level(cells.astype(np.int64), np.bincount(row, weight).astype(np.float64), worth))
+            weight = weight * worth / (_total(config, weight) + worth)
+        smoothing = SMOOTHING * float(weight.mean())
+        base = (np.bincount(child, weight, minlength=size) + smoothing / size) / (weight.sum() + smoothing)
         return cls(base, radix, tuple(levels))
 
     def prob(self, child: Codes, parents: Codes) -> Floats:
@@ -159,3 +169,10 @@ def tally(numbers: Codes) -> Floats:
         return counts
     _, inverse, found = np.unique(numbers, return_inverse=True, return_counts=True)
     return found[inverse].astype(np.float64)
+
+
+def _total(numbers: Codes, weight: Floats) -> Floats:
+    """Return the summed weight of the rows that share each row's number, shape (n,)."""
+    _, row = np.unique(numbers, return_inverse=True)
+    total: Floats = np.bincount(row, weight)[row].astype(np.float64)
+    return total

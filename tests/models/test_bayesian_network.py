@@ -189,6 +189,14 @@ def test_tables_are_distributions_that_agree_with_themselves(rows):
         assert table.prob(np.full(len(parents), child), parents) == pytest.approx(full[:, child])
 
 
+@settings(max_examples=60, deadline=None)
+@given(rows=codes)
+def test_backing_off_keeps_the_margin(rows):
+    data = np.array(rows, dtype=np.int64)
+    full = BackoffTable.fit(data[:, 0], data[:, 1:], 4, (3, 5)).rows(data[:, 1:])
+    assert full.sum(axis=0) == pytest.approx(np.bincount(data[:, 0], minlength=4), abs=0.5)
+
+
 @settings(max_examples=40, deadline=None)
 @given(rows=codes)
 def test_leave_one_out_is_what_the_other_rows_say(rows):
