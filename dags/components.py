@@ -106,6 +106,7 @@ def settings(home: Home, port: int) -> dict[str, str]:
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home.path / 'airflow.db'}",
         "DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
         "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
         "LOGGING__BASE_LOG_FOLDER": str(home.logs),
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
     }

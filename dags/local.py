@@ -128,6 +128,7 @@ def run(home: Home, spec: Path) -> int:
     if running is not None and running.owner == "run":
         raise ValueError("another run on this machine goes on in this folder: wait for it, or `make down` ends it")
     ours = running is None
+    since = datetime.now(UTC)
     try:
         if running is None:
             running = _start(home, "run", NEEDED)
@@ -135,11 +136,12 @@ def run(home: Home, spec: Path) -> int:
             say(f"using the Airflow that runs already: http://127.0.0.1:{running.port}")
         api = _ready(home, running)
         run_id = datetime.now(UTC).strftime("run-%Y%m%dT%H%M%S")
-        succeeded = _follow(api, f"synthesize_{name}", run_id, spec.name)
+        _trigger(api, f"synthesize_{name}", run_id, spec.name, since)
+        succeeded = _follow(api, f"/api/v2/dags/synthesize_{name}/dagRuns/{run_id}")
     finally:
         if ours:
             say("stopping Airflow")
-            stop(home)
+            _stop(home)
     say("done" if succeeded else "the DAG failed")
     if not succeeded:
         return 1
@@ -156,7 +158,7 @@ def up(home: Home) -> int:
             running = _start(home, "up", EVERY)
             api = _ready(home, running)
         except BaseException:
-            stop(home)
+            _stop(home)
             raise
     else:
         api = Api(home, running)
@@ -166,7 +168,7 @@ def up(home: Home) -> int:
 
 def down(home: Home) -> int:
     """End Airflow."""
-    alive = stop(home)
+    alive = _stop(home)
     say(f"Airflow has ended ({alive} components were running)" if alive else "Airflow was not running")
     return 0
 
@@ -179,6 +181,15 @@ def say(what: str) -> None:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise Stopped(signal.Signals(number).name)
+
+
+def _stop(home: Home) -> int:
+    """Stop everything; a second Ctrl-C does not leave half of it running."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return stop(home)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _name(home: Home, spec: Path) -> str:
@@ -228,23 +239,30 @@ def _ready(home: Home, running: Running) -> Api:
     return api
 
 
-def _follow(api: Api, dag: str, run_id: str, spec: str) -> bool:
-    """Trigger a DAG, print what its tasks do, and return whether it succeeded."""
-    fresh = datetime.now(UTC)
+def _trigger(api: Api, dag: str, run_id: str, spec: str, since: datetime) -> None:
+    """Start a DAG run, once the DAG stands for its spec as it is now.
+
+    Raises:
+        ValueError: If Airflow cannot make a DAG of the spec.
+    """
 
     def parsed() -> bool:
         for error in api.call("GET", "/api/v2/importErrors")["import_errors"]:
-            if spec in error["stack_trace"]:
-                raise ValueError(error["stack_trace"])
+            mine = [line for line in error["stack_trace"].splitlines() if spec in line]
+            if mine and datetime.fromisoformat(error["timestamp"]) > since:
+                raise ValueError("\n".join(mine))
         found = api.find(f"/api/v2/dags/{dag}")
-        return found is not None and datetime.fromisoformat(found["last_parsed_time"]) > fresh
+        return found is not None and datetime.fromisoformat(found["last_parsed_time"]) > since
 
     api.wait(f"the DAG {dag}", parsed)
     api.call("PATCH", f"/api/v2/dags/{dag}", {"is_paused": False})
     api.call("POST", f"/api/v2/dags/{dag}/dagRuns", {"dag_run_id": run_id, "logical_date": None, "conf": {}})
     say(f"triggered {dag}, run {run_id}")
+
+
+def _follow(api: Api, place: str) -> bool:
+    """Print what the tasks of a run do, and return whether it succeeded."""
     seen: dict[str, str] = {}
-    place = f"/api/v2/dags/{dag}/dagRuns/{run_id}"
     while True:
         check_alive(api.home, api.running)
         state = str(api.call("GET", place)["state"])

@@ -64,7 +64,7 @@ def write_project(root: Path) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     pd.DataFrame({"age": age, "city": city, "spent": spent, "bought": bought}).to_csv(root / "tiny.csv", index=False)
     specs = root / "specs"
-    specs.mkdir()
+    specs.mkdir(exist_ok=True)
     for name, models, demands in (
         ("tiny", "{independent: {}}", "{validity.schema_violations: {at_most: 0.05}}"),
         ("greedy", "{independent: {}, gmm: {}}", "{fidelity.pair_trends: {at_most: 0}}"),
