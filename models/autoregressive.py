@@ -44,7 +44,7 @@ class Autoregressive(NeuralModel):
             particles: Candidates drawn for each row by `sample_given` where the known blocks do not come first.
         """
 
-        training: TrainerConfig = TrainerConfig(epochs=10, patience=3, validation=0.05)
+        training: TrainerConfig = TrainerConfig(epochs=15, patience=4, validation=0.05)
         embedding: PositiveInt = 24
         hidden: PositiveInt = 128
         depth: Annotated[int, Field(ge=0)] = 1

@@ -128,7 +128,7 @@ class Descent:
         """Descend once on a batch, shape (b, D); return the sum of the losses that were taken."""
         planned = self.config.epochs * self.steps
         self.module.done = self.step / planned
-        rate = learning_rate(self.step, planned, self.config)
+        rate = learning_rate(self.step, planned, self.config) * math.sqrt(self.batch / self.config.batch_size)
         total = torch.zeros((), device=rows.device)
         for objective, optimiser in zip(self.phase.objectives, self.optimisers, strict=True):
             if self.step % objective.every:

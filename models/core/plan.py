@@ -16,7 +16,7 @@ class TrainerConfig(BaseModel, frozen=True, extra="forbid"):
     Attributes:
         epochs: Planned passes over the training rows; the learning rate falls to 0 over this plan.
         batch_size: Rows a step, at most; small data take smaller batches, so that an epoch has about 20 steps.
-        learning_rate: Highest rate of AdamW.
+        learning_rate: Highest rate of AdamW; where batches are smaller, less by the root of their share.
         weight_decay: Decoupled decay of matrices; vectors are left alone.
         warm_up: Share of the planned steps over which the rate rises from 0.
         clip: Largest norm of a gradient.
