@@ -33,7 +33,6 @@ test-all: check
 
 bench: setup
 	.venv/bin/python -m benchmarks.families_adult
-	.venv/bin/python -m benchmarks.autoregressive_adult
 	.venv/bin/python -m benchmarks.dag_parse
 
 clean:
