@@ -17,13 +17,14 @@ from tabular.table import Table
 # Threads of a tree learner that wait for one another burn the cores that the other questions are answered on.
 THREADS = 1
 LARGEST_SEED = 2**31 - 1
+FEWEST_ROUNDS = 30
 
 
 class Trees(BaseModel, frozen=True, extra="forbid"):
     """Settings of the learner.
 
     Attributes:
-        rounds: Trees, one after the other.
+        rounds: Trees, one after the other; of more than two classes each grows its own, in fewer rounds.
         leaves: Most leaves of a tree.
         smallest: Fewest rows in a leaf.
     """
@@ -129,14 +130,14 @@ def learn(
     if len(seen) == 1:
         shares[:, seen[0]] = 1.0
         return shares
+    fewest = min(trees.rounds, FEWEST_ROUNDS)
+    shared = trees.model_copy(update={"rounds": max(trees.rounds // max(len(seen) - 1, 1), fewest)})
     with threadpool_limits(THREADS):
-        shares[:, seen] = classifier(trees, categorical, seed).fit(x, y).predict_proba(test)
+        shares[:, seen] = classifier(shared, categorical, seed).fit(x, y).predict_proba(test)
     return shares
 
 
-def blanked(
-    train: NDArray[np.float64], test: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def blanked(train: NDArray[np.float64], test: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Set features without any value in the training rows to 0 in both, shapes (n, D) and (m, D): nothing to learn."""
     unknown = np.isnan(train).all(axis=0)
     return np.where(unknown, 0.0, train), np.where(unknown, 0.0, test)
