@@ -45,7 +45,6 @@ def reported(evidence: Evidence, report: Report, minimum: int, rng: np.random.Ge
     """
     columns = modelled(evidence.holdout.schema)
     plain, quarters = _equal(evidence, minimum, rng)
-    size = len(plain[0])
     kinds = {str(place): "categorical" if column.is_code else "numerical" for place, column in enumerate(columns)}
     drawn = [str(place) for place in rng.permutation(len(columns))[:COLUMNS]]
     seen = {place: kinds[place] for place in kinds if place in drawn}
@@ -68,10 +67,8 @@ def reported(evidence: Evidence, report: Report, minimum: int, rng: np.random.Ge
         interval=intervals[0],
         reference=fresh.overall if known else None,
         reference_interval=intervals[1] if known else None,
-        detail=tuple(
-            {**_row(name, found, fresh), "columns": f"{len(seen)} of {len(columns)}"} for name in found.properties
-        ),
-        rows=size,
+        detail=tuple(_row(name, found, fresh, f"{len(seen)} of {len(columns)}") for name in found.properties),
+        rows=len(plain[0]),
     )
 
 
@@ -125,12 +122,13 @@ def _plain(table: Table) -> pd.DataFrame:
     return pd.DataFrame(read)
 
 
-def _row(name: str, found: Scores, fresh: Scores) -> Row:
+def _row(name: str, found: Scores, fresh: Scores, columns: str) -> Row:
     score, reference = found.properties[name], fresh.properties[name]
     row: Row = {
         "property": name,
         "score": None if np.isnan(score) else score,
         "reference": None if np.isnan(reference) else reference,
+        "columns": columns,
         "sdmetrics": version("sdmetrics"),
     }
     return {**row, "note": "sdmetrics could not compute it on these columns"} if np.isnan(score) else row
