@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from pydantic import JsonValue
-from tabular.infer import infer_schema
 
 from audit.core import Estimate, Evidence
 from audit.report.document import Check, ColumnRecord, Document, Inputs, ModelAudit, Rows, Run
@@ -29,6 +28,7 @@ from pipeline.split import split
 from pipeline.steps import generator
 from pipeline.view import apply
 from pipeline.workspace import write_text
+from tabular.infer import infer_schema
 from tabular.schema import Schema
 from tabular.table import Table
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 
 import pandas as pd
-from tabular.infer import Override
 
 from pipeline.errors import Mistake
 from pipeline.spec import ColumnSpec, Spec
+from tabular.infer import Override
 from tabular.schema import Category, Role
 
 TRUE_TEXTS = ("true", "yes", "on")
