@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
-from tabular.infer import Override, infer_schema
 
 from pipeline.errors import Mistake
 from pipeline.making import shards
@@ -16,6 +15,7 @@ from pipeline.stages import Call
 from pipeline.steps import fingerprint, generator, once
 from pipeline.view import apply
 from pipeline.workspace import sha256, write_json, write_parquet, write_text
+from tabular.infer import Override, infer_schema
 from tabular.table import Table
 
 
