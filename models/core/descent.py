@@ -83,7 +83,6 @@ class Descent:
             "best_epoch": float(best),
             "training_loss": self.history[best - 1][0],
             "stopped": stopped,
-            "seconds_per_epoch": self.seconds / len(self.history),
             "parameters": float(sum(parameter.numel() for parameter in self.parameters)),
         }
         if self.watched:

@@ -119,7 +119,7 @@ def test_killed_after_any_checkpoint_and_resumed_equals_uninterrupted(kind):
         except Killed:
             resumed = made(kind).fit(rows(), np.random.default_rng(3), folder)
             assert same(whole.state(), resumed.state()), f"differs after {lives} checkpoints"
-            assert {**whole.notes, "seconds_per_epoch": 0} == {**resumed.notes, "seconds_per_epoch": 0}
+            assert whole.notes == resumed.notes
         else:
             break
     assert lives > 5 * len(made(kind).fit(rows(40), np.random.default_rng(0)).phases())
