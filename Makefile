@@ -6,7 +6,7 @@ PYTHON ?= python3
 setup: .venv/.made
 
 .venv/.made: requirements.lock
-	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	test -x .venv/bin/pip || $(PYTHON) -m venv --clear .venv
 	.venv/bin/pip install --disable-pip-version-check --quiet --no-deps -r requirements.lock
 	.venv/bin/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	touch $@

@@ -1,6 +1,8 @@
 """Airflow on this machine: `run` takes one spec all the way, `up` leaves Airflow running, `down` ends it."""
 
 import argparse
+import fcntl
+import http.client
 import json
 import os
 import signal
@@ -8,6 +10,8 @@ import subprocess
 import sys
 import time
 import urllib.error
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -37,18 +41,31 @@ def main() -> int:
         signal.signal(number, _interrupt)
     home = Home(Path(os.environ.get("LOOKALIKE_ROOT") or Path.cwd()).resolve())
     try:
-        if given.command == "run":
-            return run(home, given.spec)
-        return up(home) if given.command == "up" else down(home)
+        if given.command == "down":
+            return down(home)
+        with _only_one(home):
+            return run(home, given.spec) if given.command == "run" else up(home)
     except ValueError as mistake:
         print(mistake, file=sys.stderr)
         return 2
-    except (ComponentError, urllib.error.URLError) as error:
+    except (ComponentError, OSError, http.client.HTTPException) as error:
         print(f"Airflow on this machine failed: {error}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, Stopped):
         print("interrupted", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def _only_one(home: Home) -> Iterator[None]:
+    """Keep a second `run` or `up` out while one starts or runs; the components themselves do not hold the lock."""
+    home.path.mkdir(mode=0o700, exist_ok=True)
+    with (home.path / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError("another run on this machine goes on in this folder: wait for it to end") from error
+        yield
 
 
 def run(home: Home, spec: Path) -> int:
@@ -79,7 +96,7 @@ def run(home: Home, spec: Path) -> int:
     say("done" if succeeded else "the DAG failed")
     if not succeeded:
         return 1
-    command = [str(Path(sys.executable).parent / "lookalike"), "show", f"{name}/{run_id}"]
+    command = [str(Path(sys.executable).parent / "lookalike"), "show", f"{name}/{run_id}", "--root", str(home.root)]
     sys.stdout.flush()
     return subprocess.run(command, cwd=home.root, check=False).returncode
 

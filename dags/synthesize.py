@@ -118,7 +118,7 @@ def release(spec: str, name: str) -> str:
     """Publish the chosen rows and tell the DAGs that wait for them."""
     made = _enter("release", spec)
     if made["release"] is None:
-        raise AirflowSkipException("the verdict is accepted, and the spec says release.enabled: false")
+        raise AirflowSkipException(str(made["reason"]))
     extra = {key: made[key] for key in ("release", "model", "path", "manifest_sha256")}
     get_current_context()["outlet_events"][Asset(f"lookalike://{name}")].extra = {**extra, "run": _run()}
     return str(made["release"])

@@ -23,9 +23,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 WIDTH = None if sys.stdout.isatty() else 140
-out = Console(highlight=False, soft_wrap=True, width=WIDTH)
-err = Console(stderr=True, highlight=False, soft_wrap=True, width=WIDTH)
-PLACES_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+out = Console(highlight=False, markup=False, soft_wrap=True, width=WIDTH)
+err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True, width=WIDTH)
+PLACES_TROUBLE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG),
+)
 
 Root = Annotated[
     Path | None,
@@ -246,21 +249,17 @@ def main() -> NoReturn:
     try:
         app(standalone_mode=True)
     except Mistake as mistake:
-        err.print(f"lookalike: {mistake}", markup=False)
+        err.print(f"lookalike: {mistake}")
         sys.exit(2)
-    except KeyboardInterrupt:
-        err.print("lookalike: stopped; the same command with the same --run goes on from here")
-        sys.exit(130)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in PLACES_TROUBLE:
             where = f" ({error.filename})" if error.filename else ""
-            err.print(f"lookalike: {error.strerror}{where}; nothing was left half-written", markup=False)
+            err.print(f"lookalike: {error.strerror}{where}; nothing was left half-written")
             sys.exit(2)
         if os.environ.get("LOOKALIKE_LOG", "").upper() == "DEBUG":
             raise
         err.print(
             f"lookalike: our fault, not yours: {type(error).__name__}: {error} (LOOKALIKE_LOG=DEBUG shows where)",
-            markup=False,
         )
         sys.exit(1)
     sys.exit(0)

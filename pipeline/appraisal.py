@@ -28,7 +28,7 @@ from pipeline.split import split
 from pipeline.steps import generator
 from pipeline.view import apply
 from pipeline.workspace import write_text
-from tabular.infer import infer_schema
+from tabular.infer import Override, infer_schema
 from tabular.schema import Schema
 from tabular.table import Table
 
@@ -69,9 +69,9 @@ def appraise(
     spec = None if spec_path is None else Spec.load(spec_path)
     show("audit", 0.02, "reading")
     given = Given(
-        load(_source(spec, real), root),
-        None if holdout is None else load(_source(spec, holdout), root),
-        load(_source(spec, synthetic), root),
+        load(_source(spec, root, real), root),
+        None if holdout is None else load(_source(spec, root, holdout), root),
+        load(_source(spec, root, synthetic), root),
         spec,
     )
     evidence, schema = _evidence(given)
@@ -95,8 +95,10 @@ def appraise(
     }
 
 
-def _source(spec: Spec | None, path: str) -> Source:
+def _source(spec: Spec | None, root: Path, path: str) -> Source:
     """Return a file's source; how to read it (delimiter, encoding, ...) is the specification's, if there is one."""
+    if "://" not in path and not (root / path).exists():
+        path = str(Path(path).expanduser().resolve())
     if spec is None:
         return Source(path=path)
     return spec.source.model_copy(update={"path": path, "sha256": None, "format": None, "query": None})
@@ -107,18 +109,19 @@ def _evidence(given: Given) -> tuple[Evidence, Schema]:
     parts = [given.real.frame] + ([] if given.holdout is None else [given.holdout.frame])
     frame = pd.concat(parts, ignore_index=True)
     rows = given.synthetic.frame
-    if given.spec is None:
-        schema = infer_schema(frame, {})
-    else:
+    overrides: Mapping[str, Override] = {}
+    if given.spec is not None:
         frame, overrides = apply(given.spec, frame)
-        schema = infer_schema(frame, overrides)
-        if not set(schema.names) <= set(rows.columns):
-            rows, _ = apply(given.spec, rows)
+    try:
+        schema = published(infer_schema(frame, overrides))
+        real = Table.conform(schema, frame)
+    except ValueError as error:
+        raise Mistake(f"the real rows: {error}") from error
+    if given.spec is not None and not set(schema.names) <= set(rows.columns):
+        rows, _ = apply(given.spec, rows)
     missing = [name for name in schema.names if name not in rows.columns and schema[name].is_modelled]
     if len(missing) == len(schema.modelled):
         raise Mistake(f"the synthetic table shares no column with the real one; wanted {', '.join(missing[:10])}")
-    schema = published(schema)
-    real = Table.conform(schema, frame)
     synthetic, broken = Table.coerce(schema, rows)
     modelled = [column.name for column in schema.modelled]
     train, holdout = _sides(given, real)
@@ -137,15 +140,14 @@ def _sides(given: Given, real: Table) -> tuple[Table, Table]:
 def _document(
     root: Path, given: Given, schema: Schema, evidence: Evidence, estimates: Mapping[str, Estimate], name: str
 ) -> Document:
-    demands: Mapping[str, Demand] = gates.DEFAULT_DEMANDS
-    if given.spec is not None and given.spec.demands:
-        demands = given.spec.demands
+    demands = _demands(given.spec, schema)
     better = {each: metric(each).better for each in metrics()}
     contract = tuple(
         Check.model_validate(result.model_dump(mode="json"))
         for result in run_suite(build_suite(schema), evidence.synthetic)
     )
-    verdict = gates.judge(demands, estimates, better)
+    broken = tuple(each.sentence for each in contract if not each.success)
+    verdict = gates.judge(demands, estimates, better, broken)
     judged = ModelAudit(
         name=name,
         synthetic=Rows(rows=len(evidence.synthetic), sha256=given.synthetic.sha256),
@@ -167,10 +169,20 @@ def _document(
         ),
         inputs=_inputs(given, schema, evidence),
         models=(judged,),
+        chosen=name if verdict.verdict == "accepted" else None,
         verdict=verdict.verdict,
         reasons=verdict.reasons,
         environment=environment(root),
     )
+
+
+def _demands(spec: Spec | None, schema: Schema) -> Mapping[str, Demand]:
+    """Return the specification's demands, else the default ones that the schema gives something to judge by."""
+    if spec is not None and spec.demands:
+        return spec.demands
+    moot = [] if schema.target else ["utility"]
+    moot += [] if schema.sensitive else ["bias"]
+    return {name: demand for name, demand in gates.DEFAULT_DEMANDS.items() if name.split(".")[0] not in moot}
 
 
 def _inputs(given: Given, schema: Schema, evidence: Evidence) -> Inputs:

@@ -34,6 +34,6 @@ def values(given: Sequence[str] | None) -> Mapping[str, JsonValue]:
     for name, value in pairs(given, "--set").items():
         try:
             read[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise Mistake(f"--set {name}: {value!r} is not a value: {' '.join(str(error).split())}") from error
     return read

@@ -6,6 +6,7 @@ from pydantic import JsonValue
 
 from pipeline.errors import Mistake
 from pipeline.making import real_rows, schema_of, shards
+from pipeline.places import masked
 from pipeline.stages import Call
 from pipeline.steps import fingerprint, once
 from pipeline.workspace import read_json, write_json, write_parquet
@@ -35,7 +36,7 @@ def contract(this: Call) -> dict[str, JsonValue]:
     once(workspace, "contract", mark, [workspace.suite, workspace.real_contract], check_real)
     broken = broken_sentences(read_json(workspace.real_contract))
     if broken:
-        raise Mistake(f"{this.spec.source.path}: real rows break the contract: {'; '.join(broken)}")
+        raise Mistake(f"{masked(this.spec.source.path)}: real rows break the contract: {'; '.join(broken)}")
     this.show("contract", 1.0, "real rows keep it")
     return {"suite": str(workspace.suite)}
 

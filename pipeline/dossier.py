@@ -1,6 +1,7 @@
 """Everything known of a run, gathered into the audit's document."""
 
 import platform
+import shutil
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -87,6 +88,8 @@ def answers(estimates: Mapping[str, Estimate]) -> dict[Question, dict[str, Answe
 @cache
 def commit(root: Path) -> str | None:
     """Return the project's git commit; None outside git."""
+    if shutil.which("git") is None:
+        return None
     found = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return found.stdout.strip() if found.returncode == 0 else None
 

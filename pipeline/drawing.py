@@ -8,6 +8,7 @@ import pyarrow as pa
 from pyarrow import csv, feather
 
 from pipeline.errors import Mistake
+from pipeline.hashing import folder_sha256
 from pipeline.runs import find
 from pipeline.steps import generator
 from pipeline.synthesizer import Synthesizer
@@ -70,6 +71,8 @@ def _where(root: Path, source: str, model: str | None) -> tuple[Workspace, str]:
         workspace, model = Workspace(root, release.manifest.spec, release.manifest.run), release.manifest.model
         if not workspace.synthesizer(model).exists():
             raise Mistake(f"release {source}: its synthesizer is not published, and run {workspace.run} is not here")
+        if folder_sha256(workspace.synthesizer(model)) != dict(release.manifest.hashes.synthesizer):
+            raise Mistake(f"release {source}: run {workspace.run} holds another synthesizer by now")
         return workspace, model
     workspace = find(root, source)
     if model is None:
@@ -99,6 +102,8 @@ def _value(schema: Schema, name: str, text: str) -> Category:
             some = ", ".join(list(named)[:20])
             raise Mistake(f"--given {name}={text}: no such value; there are {some}")
         return found
+    if column.kind in ("datetime", "date", "duration"):
+        return text
     try:
         return float(text)
     except ValueError as error:

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from pipeline.errors import Mistake
 from pipeline.making import shards
+from pipeline.places import masked
 from pipeline.sources import Loaded, load
 from pipeline.spec import Spec
 from pipeline.split import split
@@ -25,14 +26,15 @@ def ingest(this: Call) -> dict[str, JsonValue]:
     The source is read anew each time, for it may have changed; what it holds decides whether anything is written.
     """
     workspace, spec = this.workspace, this.spec
-    this.show("ingest", 0.05, f"reading {spec.source.path}")
+    this.show("ingest", 0.05, f"run {workspace.run}: reading {masked(spec.source.path)}")
     loaded = load(spec.source, workspace.root)
     this.show("ingest", 0.6, f"{loaded.rows:,} rows read")
     # What is done with the rows afterwards (models, demands, schedule) changes nothing here.
     inputs = spec.model_dump(
         mode="json", include={"columns", "other_columns", "target", "task", "unit", "holdout", "seed"}
     )
-    mark = fingerprint({**inputs, "source": loaded.sha256}, [])
+    reading = spec.source.model_dump(mode="json", exclude={"sha256", "options"})
+    mark = fingerprint({**inputs, "reading": reading, "source": loaded.sha256}, [])
     outputs = [workspace.schema, workspace.train, workspace.holdout, workspace.source]
     once(workspace, "ingest", mark, outputs, lambda: _write(this, loaded))
     write_text(workspace.spec_file, spec.dump())
@@ -47,10 +49,10 @@ def _write(this: Call, loaded: Loaded) -> None:
         schema = infer_schema(frame, _with_task(spec, overrides))
         table = Table.conform(schema, frame)
     except ValueError as error:
-        raise Mistake(f"{spec.source.path}: {error}") from error
+        raise Mistake(f"{masked(spec.source.path)}: {error}") from error
     if not schema.modelled:
         kinds = ", ".join(f"{column.name!r} is {column.kind}" for column in schema.columns)
-        raise Mistake(f"{spec.source.path}: no column is left for a model to learn ({kinds})")
+        raise Mistake(f"{masked(spec.source.path)}: no column is left for a model to learn ({kinds})")
     _check_target(spec, table)
     rng = generator(spec.seed, "ingest", "split")
     train, holdout = split(table.frame, spec.unit, spec.holdout, rng)
@@ -60,7 +62,7 @@ def _write(this: Call, loaded: Loaded) -> None:
     write_json(
         workspace.source,
         {
-            "path": spec.source.path,
+            "path": masked(spec.source.path),
             "sha256": loaded.sha256,
             "rows": loaded.rows,
             "notes": list(loaded.notes),

@@ -42,6 +42,7 @@ def audit(this: Call) -> dict[str, JsonValue]:
 def decide(this: Call) -> dict[str, JsonValue]:
     """Judge every model, choose the one to release, put the others in quarantine, and write the report."""
     workspace, spec = this.workspace, this.spec
+    workspace.release.unlink(missing_ok=True)  # a new decision: what was released before is not its release
     estimates = {name: read_estimates(workspace, name) for name in spec.models}
     better = {name: metric(name).better for name in metrics()}
     verdicts = {

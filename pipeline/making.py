@@ -44,6 +44,8 @@ def generate(this: Call) -> dict[str, JsonValue]:
     wanted = range(count) if this.shard is None else [this.shard]
     if this.shard is not None and not 0 <= this.shard < count:
         raise Mistake(f"shard {this.shard}: run {workspace.run} has {count} shards, counted from 0")
+    if not workspace.synthesizer(name).is_dir():
+        raise Mistake(f"model {name!r}: {workspace.synthesizer(name)} is not there; run `train` first")
     synthesizer: Synthesizer | None = None
     for done, index in enumerate(wanted):
         first = index * this.spec.shard_rows
@@ -73,6 +75,8 @@ def rows_wanted(this: Call) -> int:
     """Return how many synthetic rows the run makes of each model."""
     if this.spec.rows is not None:
         return this.spec.rows
+    if not this.workspace.source.exists():
+        raise Mistake(f"run {this.workspace.run}: {this.workspace.source} is not there; run `ingest` first")
     facts = read_json(this.workspace.source)
     rows = facts.get("train_rows") if isinstance(facts, dict) else None
     if not isinstance(rows, int):

@@ -19,9 +19,9 @@ from pipeline.gates import Verdict, Word
 from pipeline.git import Repository
 from pipeline.hashing import folder_sha256, rows_sha256
 from pipeline.spec import Name
+from pipeline.steps import ROOMS, code_sha256
 from pipeline.workspace import Workspace, read_json, sha256
 
-ROOMS = ("tabular", "models", "audit", "pipeline")
 LOCK_FILE = "requirements.lock"
 PACKAGES = (
     "numpy",
@@ -226,14 +226,12 @@ def code_root() -> Path:
 def code_facts() -> Code:
     """Return what can be said of the program that runs."""
     root = code_root()
-    files = sorted(path for room in ROOMS for path in (root / room).rglob("*.py"))
-    told = {path.relative_to(root).as_posix(): sha256(path) for path in files}
     lock = root / LOCK_FILE
     commit, dirty = _commit(root)
     return Code(
         commit=commit,
         dirty=dirty,
-        sha256=hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest(),
+        sha256=code_sha256(),
         lock=sha256(lock) if lock.exists() else None,
     )
 

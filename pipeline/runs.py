@@ -20,7 +20,7 @@ def go_through(
     Returns:
         What `result_of` gives, and the mistake that kept an accepted table from being released, if any.
     """
-    name = safe_run(run or datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"))
+    name = safe_run(run or datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ"))
     start = call("ingest", spec_path, root, name, changes=changes, show=show)
     spec = Path(str(start["spec"]))
     models = [str(model) for model in start["models"]] if isinstance(start["models"], list) else []
@@ -42,8 +42,8 @@ def result(workspace: Workspace) -> dict[str, JsonValue]:
     """Return what a script needs to go on from a run: names and paths."""
     verdict = read_json(workspace.verdict) if workspace.verdict.exists() else None
     release = read_json(workspace.release) if workspace.release.exists() else None
-    made = workspace.home / "models"
-    names = sorted(path.name for path in made.iterdir()) if made.is_dir() else []
+    judged = verdict.get("models") if isinstance(verdict, dict) else None
+    names = list(judged) if isinstance(judged, dict) else []
     synthetic: dict[str, JsonValue] = {
         name: str(workspace.synthetic(name)) for name in names if workspace.synthetic(name).exists()
     }

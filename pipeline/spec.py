@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from pipeline.complaints import combination_mistakes, metric_mistakes, model_mistakes, sentence
 from pipeline.errors import Mistake
-from pipeline.registry import families, family, metric, metrics
 from tabular.schema import Category, Kind
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -31,7 +31,7 @@ class SpecError(Mistake):
 class Part(BaseModel):
     """A frozen part of the tree; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Source(Part):
@@ -193,7 +193,7 @@ class Spec(Part):
             tree = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise SpecError(f"{path}: cannot be read: {error}") from error
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:  # a date such as 2020-13-45 is a plain ValueError
             raise SpecError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
         if not isinstance(tree, dict):
             raise SpecError(f"{path}: got {type(tree).__name__}, wanted a mapping of settings")
@@ -213,10 +213,11 @@ class Spec(Part):
         try:
             spec = cls.model_validate(tree)
         except ValidationError as error:
-            mistakes += [_sentence(line["loc"], line["msg"], line.get("input")) for line in error.errors()]
-        mistakes += _model_mistakes(tree.get("models"), only)
+            mistakes += [sentence(line["loc"], line["msg"], line.get("input")) for line in error.errors()]
+        mistakes += combination_mistakes(tree)
+        mistakes += model_mistakes(tree.get("models"), only)
         if "demands" in only:
-            mistakes += _metric_mistakes(tree)
+            mistakes += metric_mistakes(tree)
         if spec is None or mistakes:
             raise SpecError("\n".join(f"{where}: {mistake}" for mistake in mistakes))
         return spec
@@ -239,48 +240,3 @@ def _put(tree: dict[str, JsonValue], dotted: str, value: JsonValue) -> None:
             raise SpecError(f"{dotted}: {parent} holds a plain value, not settings")
         node = below
     node[last] = value
-
-
-def _sentence(place: tuple[int | str, ...], message: str, got: object) -> str:
-    path = ".".join(str(part) for part in place)
-    shown = "" if isinstance(got, dict) else f" (got {got!r})"
-    return f"{path or 'the file'}: {message[:1].lower()}{message[1:]}{shown}"
-
-
-def _model_mistakes(given: object, only: Container[str]) -> list[str]:
-    """Check every family's settings against the class that they configure."""
-    mistakes: list[str] = []
-    for name, settings in given.items() if isinstance(given, dict) else ():
-        if name not in families():
-            mistakes.append(f"models.{name}: there is no such family; there are {', '.join(families())}")
-            continue
-        if name not in only:
-            continue
-        try:
-            family(name).Config.model_validate({} if settings is None else settings)
-        except ValidationError as error:
-            mistakes += [
-                _sentence(("models", name, *line["loc"]), line["msg"], line.get("input")) for line in error.errors()
-            ]
-    return mistakes
-
-
-def _metric_mistakes(tree: Mapping[str, JsonValue]) -> list[str]:
-    """Check that demands and the choice name metrics that exist, and fit their direction."""
-    mistakes: list[str] = []
-    demands = tree.get("demands")
-    for name, demand in demands.items() if isinstance(demands, dict) else ():
-        if name not in metrics():
-            mistakes.append(f"demands.{name}: there is no such metric; there are {', '.join(metrics())}")
-            continue
-        better = metric(name).better
-        if better == "none":
-            mistakes.append(f"demands.{name}: this metric is reported only and may not be a gate")
-        keys = {key for key, value in demand.items() if value is not None} if isinstance(demand, dict) else set()
-        if better == "higher" and "times_reference" in keys:
-            mistakes.append(f"demands.{name}.times_reference: higher is better here; use from_reference or at_least")
-    choose = tree.get("choose")
-    chosen = choose.get("metric") if isinstance(choose, dict) else None
-    if isinstance(chosen, str) and chosen not in metrics():
-        mistakes.append(f"choose.metric: there is no metric {chosen!r}; there are {', '.join(metrics())}")
-    return mistakes

@@ -5,13 +5,17 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from pydantic import JsonValue
 
+from pipeline.errors import Mistake
 from pipeline.workspace import Workspace, read_json, sha256, write_json
 
+CODE = Path(__file__).resolve().parents[1]
+ROOMS = ("tabular", "models", "audit", "pipeline")
 logger = logging.getLogger(__name__)
 
 
@@ -22,9 +26,28 @@ def generator(seed: int, *names: str) -> np.random.Generator:
 
 
 def fingerprint(settings: Mapping[str, JsonValue], inputs: Sequence[Path]) -> str:
-    """Return the sha256 over settings and the bytes of the input files."""
-    content = {"settings": dict(settings), "inputs": {path.name: sha256(path) for path in inputs}}
+    """Return the sha256 over the program, settings and the bytes of the input files.
+
+    Raises:
+        Mistake: If an input file is not there.
+    """
+    gone = next((path for path in inputs if not path.exists()), None)
+    if gone is not None:
+        raise Mistake(f"{gone}: is not there; go through the earlier stages of this run first")
+    content = {
+        "code": code_sha256(),
+        "settings": dict(settings),
+        "inputs": {path.name: sha256(path) for path in inputs},
+    }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def code_sha256() -> str:
+    """Return the sha256 over the Python files of the program's rooms."""
+    files = sorted(path for room in ROOMS for path in (CODE / room).rglob("*.py"))
+    told = {path.relative_to(CODE).as_posix(): sha256(path) for path in files}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def once(

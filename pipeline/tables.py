@@ -48,7 +48,7 @@ def show_run(console: Console, root: Path, result: Mapping[str, JsonValue]) -> N
         synthetic = result.get("synthetic")
         rows = synthetic.get(str(chosen)) if isinstance(synthetic, dict) else None
     if rows is not None:
-        console.print(f"rows     import pandas; pandas.read_parquet({str(rows)!r})", markup=False)
+        console.print(f"rows     import pandas; pandas.read_parquet({str(rows)!r})")
 
 
 def show_appraisal(console: Console, folder: Path) -> None:
@@ -77,7 +77,7 @@ def show_document(console: Console, document: Document) -> None:
     )
     console.print(_word(document.verdict))
     for reason in document.reasons:
-        console.print(f"  {reason}", markup=False)
+        console.print(f"  {reason}")
 
 
 def abilities() -> JsonValue:

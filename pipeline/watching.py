@@ -51,6 +51,6 @@ def _lines(console: Console) -> Show:
         started.setdefault(stage, now)
         if done >= 1.0 or now - last.get(stage, started[stage]) > LINE_EVERY:
             last[stage] = now
-            console.print(f"{stage:<26} {done:>4.0%} {now - started[stage]:>6.1f} s  {message}", markup=False)
+            console.print(f"{stage:<26} {done:>4.0%} {now - started[stage]:>6.1f} s  {message}")
 
     return show
