@@ -131,7 +131,7 @@ def _gate(name: str, demand: Demand, estimate: Estimate | None, better: Better) 
 
 
 def _floor(estimate: Estimate, lower_is_better: bool) -> float | None:
-    """Return the best that fresh real rows may score: the end of the reference's interval, so that luck voids nothing."""
+    """Return the best that fresh real rows may score: their interval's good end, so that luck voids nothing."""
     if estimate.reference is None or estimate.reference_interval is None:
         return estimate.reference
     ends = (estimate.reference, estimate.reference_interval.low, estimate.reference_interval.high)

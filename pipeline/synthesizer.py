@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, JsonValue
 from safetensors import SafetensorError
@@ -69,10 +70,11 @@ class Synthesizer:
         return self.model
 
     def fit(self, table: Table, rng: np.random.Generator, monitor: Monitor | None = None) -> Self:
-        """Learn from real rows."""
+        """Learn from real rows, whatever their order."""
         self.encoder.fit(table)
         model = self.kind(self.kind.Config.model_validate(self.settings), self.encoder.layout)
-        self.model = model.fit(self.encoder.encode(table), rng, monitor)
+        rows = table.take(_shuffled(table, rng))
+        self.model = model.fit(self.encoder.encode(rows), rng, monitor)
         return self
 
     def sample(self, n: int, rng: np.random.Generator, first: int = 0) -> Table:
@@ -129,6 +131,16 @@ class Synthesizer:
         synthesizer.model = synthesizer.kind(config, description.layout).load_state(_below(arrays, "model/"))
         synthesizer.model.notes.update(description.notes)
         return synthesizer
+
+
+def _shuffled(table: Table, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the rows' positions in random order, those of one privacy unit side by side."""
+    unit = table.schema.unit
+    if unit is None:
+        return rng.permutation(len(table))
+    numbers, names = pd.factorize(table.frame[unit.name])
+    places = rng.permutation(len(names) + 1)  # one more: rows without a unit have the number -1
+    return np.argsort(places[numbers], kind="stable")
 
 
 def _contiguous(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-STRENGTHS = 8.0 ** np.arange(-4, 6)
+STRENGTHS = 8.0 ** np.arange(0, 6)  # at least 1: a single row never decides alone
 SMOOTHING = 0.5
 
 Codes = NDArray[np.int64]

@@ -64,7 +64,8 @@ class GenerativeModel(ABC):
         """Fit to encoded rows.
 
         Args:
-            x: Encoded training rows, shape (n, D).
+            x: Encoded training rows, shape (n, D), in random order but for the rows of one privacy unit, which are
+                neighbours: a model that holds rows back to validate holds back neighbours.
             rng: Source of all randomness.
             monitor: Progress and checkpoints; silent where None.
         """
