@@ -195,7 +195,7 @@ def verify(
     as_json: Json = False,
     root: Root = None,
 ) -> None:
-    """Recompute every hash of a release; ends with 1 if one differs."""
+    """Recompute every hash of a release; ends with 1 if one differs or the rows are not here."""
     from pipeline import tracing
     from pipeline.release_tables import show_verification, verification
 

@@ -71,7 +71,9 @@ def show_verification(console: Console, release: str, checks: tuple[Check, ...])
     console.print(table)
     differing = sum(check.ok is False for check in checks)
     unseen = sum(check.ok is None for check in checks)
-    result = "verified: every hash that can be recomputed here agrees" if not differing else f"{differing} differ"
+    result = f"{differing} differ" if differing else "not verified: its rows are not here; `dvc pull` brings them"
+    if verified(checks):
+        result = "verified: every hash that can be recomputed here agrees"
     console.print(f"{release}: {result}" + (f" ({unseen} cannot be checked here)" if unseen else ""))
 
 

@@ -171,6 +171,48 @@ def test_all_mistakes_of_a_spec_at_once(lookalike, project):
         assert f"toy.yaml: {path}" in said
 
 
+def test_impossible_combinations_all_at_once(lookalike, project):
+    columns = {"age": {"minimum": 5, "maximum": 1}, "pay": {"otherwise": "x"}, "town": {"drop": True}}
+    spec = specify(project, task="regression", unit="town", columns=columns, seed=-1)
+    code, said, _ = lookalike("run", spec, "--root", project)
+    assert code == 2
+    for path in ("task", "columns.age.minimum", "columns.pay.otherwise", "columns.town.drop", "seed"):
+        assert f"toy.yaml: {path}" in said
+
+
+def test_a_demand_that_is_no_number(lookalike, project):
+    specify(project, demands={"validity.schema_violations": {"at_most": float("inf")}})
+    refused(lookalike, project, "demands.validity.schema_violations.at_most")
+
+
+def test_audit_of_infinities(lookalike, project):
+    table().assign(pay=np.inf).to_parquet(project / "rows.parquet")
+    code, said, _ = lookalike("audit", "rows.parquet", "rows.csv", "--out", project / "x", "--root", project)
+    assert (code, "'pay'" in said) == (2, True)
+
+
+def test_another_reading_of_the_same_file_is_read_anew(lookalike, project):
+    spec = specify(project)
+    path = project / "data" / "runs" / "toy" / "r" / "train.parquet"
+    before = []
+    for nulls in ("[]", "[Bern]"):
+        code, said, _ = lookalike(
+            "stage", "ingest", spec, "--run", "r", "--set", f"source.nulls={nulls}", "--root", project
+        )
+        assert code == 0, said
+        before.append(pd.read_parquet(path)["town"].isna().sum())
+    assert before[0] == 0 < before[1]
+
+
+def test_a_folder_with_an_odd_name(lookalike, tmp_path):
+    project = tmp_path / "a[/x]b c'é"
+    (project / "specs").mkdir(parents=True)
+    table().to_csv(project / "rows.csv", index=False)
+    code, said, printed = lookalike("run", specify(project), "--root", project, "--run", "r")
+    assert code == 0, said
+    assert "a[/x]b c'é" in printed
+
+
 @pytest.mark.parametrize("text", ["a: [", "- 1\n", ""], ids=["not YAML", "a list", "empty"])
 def test_a_spec_that_is_none(lookalike, project, text):
     path = project / "specs" / "toy.yaml"
@@ -184,6 +226,15 @@ def test_unknown_names(lookalike, project):
         ("stage", "bake", spec, "--run", "r"),
         ("stage", "train", spec, "--run", "r", "--model", "gan"),
         ("stage", "train", spec, "--run", "r"),
+        ("stage", "train", spec, "--run", "r", "--model", "independent"),
+        ("stage", "generate", spec, "--run", "r", "--model", "independent"),
+        ("stage", "check", spec, "--run", "r", "--model", "independent"),
+        ("stage", "contract", spec, "--run", "r"),
+        ("stage", "audit", spec, "--run", "r"),
+        ("stage", "decide", spec, "--run", "r"),
+        ("stage", "release", spec, "--run", "r"),
+        ("audit", "rows.csv", "nowhere.csv", "--out", project / "x"),
+        ("audit", "rows.csv", "rows.csv", "--out", project / "rows.csv"),
         ("stage", "ingest", spec, "--run", "../up"),
         ("show", "nothing"),
         ("verify", "toy-v1"),

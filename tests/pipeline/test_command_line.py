@@ -108,6 +108,15 @@ def test_show_and_releases_and_verify(result, lookalike):
     assert "settings: no change" in lookalike("diff", "toy-v1", "toy-v1")
 
 
+def test_rows_that_are_not_here_are_not_verified(result, lookalike, project):
+    rows = project / "data" / "releases" / "toy" / "v1" / "synthetic.parquet"
+    content = rows.read_bytes()
+    rows.unlink()
+    assert "dvc pull" in lookalike("verify", "toy-v1", expected=1)
+    rows.write_bytes(content)
+    lookalike("verify", "toy-v1")
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".csv.gz", ".jsonl", ".arrow"])
 def test_sample_writes_any_format(result, lookalike, project, suffix):
     path = project / f"more{suffix}"
@@ -132,8 +141,8 @@ def test_sample_holds_given_values(result, lookalike, project, source):
 
 def test_audit_judges_any_table(lookalike, project):
     real = pd.read_csv(project / "rows.csv")
-    real.iloc[:1_000].to_csv(project / "train.csv", index=False)
-    real.iloc[1_000:].to_csv(project / "holdout.csv", index=False)
+    real.iloc[:600].to_csv(project / "train.csv", index=False)
+    real.iloc[600:1_000].to_csv(project / "holdout.csv", index=False)
     found = {}
     for name, rows in {"copy": real.iloc[:500], "other": real.iloc[1_000:]}.items():
         rows.to_csv(project / f"{name}.csv", index=False)
@@ -154,7 +163,7 @@ def test_audit_judges_any_table(lookalike, project):
         found[name] |= {gate["metric"]: gate["verdict"] for gate in document["models"][0]["gates"]}
     assert found["copy"]["privacy.exact_copies"] == "failed"
     assert found["copy"]["verdict"] in ("refused", "invalid")
-    assert found["other"]["privacy.exact_copies"] != "passed" or found["other"]["verdict"] != "accepted"
+    assert "failed" not in set(found["other"].values())
 
 
 def test_audit_without_a_holdout_never_passes_privacy(lookalike, project):

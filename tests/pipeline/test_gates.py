@@ -80,3 +80,15 @@ def test_the_best_accepted_model_is_chosen():
     assert choose({"c": refused}, estimates, NAME, "lower") is None
     assert overall(verdicts) == "accepted"
     assert overall({"c": refused}) == "refused"
+
+
+def test_luck_of_the_reference_voids_nothing():
+    near = Estimate(
+        value=0.0,
+        interval=Interval(low=-0.01, high=0.004),
+        reference=0.006,
+        reference_interval=Interval(low=-0.01, high=0.02),
+    )
+    assert word(Demand(at_most=0.005), near) == "accepted"
+    far = near.model_copy(update={"reference_interval": Interval(low=0.0055, high=0.02)})
+    assert word(Demand(at_most=0.005), far) == "invalid"
