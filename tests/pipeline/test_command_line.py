@@ -163,7 +163,7 @@ def test_audit_judges_any_table(lookalike, project):
         found[name] |= {gate["metric"]: gate["verdict"] for gate in document["models"][0]["gates"]}
     assert found["copy"]["privacy.exact_copies"] == "failed"
     assert found["copy"]["verdict"] in ("refused", "invalid")
-    assert "failed" not in set(found["other"].values())
+    assert "failed" not in [word for word in found["other"].values() if isinstance(word, str)]
 
 
 def test_audit_without_a_holdout_never_passes_privacy(lookalike, project):
