@@ -17,7 +17,7 @@ def half_samples(values: Sequence[float] | NDArray[np.float64], low: float = -np
 
     The spread of a statistic over random halves of n rows estimates its standard error on all n rows (McCarthy,
     Pseudo-replication: half samples, 1969, doi:10.2307/1402132), so the deviation is not divided by the number of
-    repeats. Synthetic rows are drawn anew in each repeat, so their sampling error is counted too.
+    repeats. At most half of the synthetic rows are drawn anew in each repeat, so their sampling error is counted too.
 
     Args:
         values: The statistic on each half-sample.

@@ -21,8 +21,8 @@ class Match(NamedTuple):
 
     Attributes:
         real: Half A of the holdout.
-        fresh: Half B of the holdout, no privacy unit of which is in A.
-        synthetic: As many synthetic rows as B has.
+        fresh: Rows of half B of the holdout, no privacy unit of which is in A.
+        synthetic: As many synthetic rows, at most half of those there are.
     """
 
     real: Rows
@@ -31,22 +31,26 @@ class Match(NamedTuple):
 
 
 def match(evidence: Evidence, rng: np.random.Generator, minimum: int, most: int | None = None) -> Match:
-    """Split the holdout in halves by privacy unit and draw as many synthetic rows as the second half has.
+    """Split the holdout in halves by privacy unit, and draw as many synthetic rows as are taken of the second half.
+
+    At most half of the synthetic rows are taken: splits that all took the same ones would not show their sampling error
+    (`audit.intervals.half_samples`).
 
     Args:
         evidence: What is looked at.
         rng: Source of the split.
-        minimum: Smallest number of rows in each of the three.
+        minimum: Smallest number of rows in each of the three, before `most` cuts them.
         most: Largest number of rows in each of the three; None for no bound.
 
     Raises:
         NotComputable: If one of the three has fewer rows than the minimum.
     """
     real, fresh = parts(evidence.holdout, 2, rng)
-    size = min(len(fresh), len(evidence.synthetic), len(fresh) if most is None else most)
+    drawn = len(evidence.synthetic) // 2
+    size = min(len(fresh), drawn, len(fresh) if most is None else most)
     need(len(real), minimum, "half of the holdout")
     need(len(fresh), minimum, "half of the holdout")
-    need(len(evidence.synthetic), minimum, "the synthetic table")
+    need(drawn, minimum, "half of the synthetic table")
     return Match(
         some(real, len(real) if most is None else most, rng),
         some(fresh, size, rng),
@@ -76,6 +80,23 @@ def units(table: Table) -> NDArray[np.int64]:
     lone = unit == -1
     unit[lone] = len(distinct) + np.arange(int(lone.sum()))
     return unit
+
+
+def independent(table: Table) -> float:
+    """Return how many independent rows a table's rows are worth when those of one privacy unit say the same.
+
+    That is (Σm)² / Σm² with m the rows of each unit: the number of units where all have equally many rows, the number
+    of rows where each is its own unit (Kish, Survey sampling, 1965).
+    """
+    sizes = np.bincount(units(table)).astype(np.float64)
+    return float(sizes.sum() ** 2 / (sizes**2).sum())
+
+
+def one_each(table: Table, rng: np.random.Generator) -> Rows:
+    """Return one row of each privacy unit, drawn at random."""
+    order = rng.permutation(len(table))
+    _, first = np.unique(units(table)[order], return_index=True)
+    return order[first]
 
 
 def some(rows: Rows, most: int, rng: np.random.Generator) -> Rows:

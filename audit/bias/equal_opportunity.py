@@ -42,7 +42,8 @@ class EqualOpportunity(Metric):
     The target has two classes, the last of which is positive; a row is predicted positive where its probability is
     above one half. The reference is the difference of the same model trained on as many fresh real rows, tested on
     the same real rows; both are means over random splits. Groups need enough test rows and enough positives.
-    Intervals are half-sample intervals (`audit.intervals.half_samples`), the gap's paired.
+    Intervals are half-sample intervals (`audit.intervals.half_samples`), the gap's paired. A model that finds no
+    positive treats all groups alike and is of no use to any: there is no value then.
     """
 
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
@@ -95,6 +96,7 @@ class EqualOpportunity(Metric):
             trial(evidence, target, settings.trees, rng, settings.minimum, settings.most)
             for _ in range(settings.splits)
         ]
+        _demand_found(tried)
         rates = [self._rates(column, tried, evidence) for column in sensitive]
         differences = np.stack([difference(each.found) for each in rates], axis=2)
         known = np.flatnonzero(~np.isnan(differences).any(axis=(0, 1)))
@@ -155,6 +157,20 @@ def difference(rates: NDArray[np.float64]) -> NDArray[np.float64]:
     known = ~np.isnan(rates)
     gap = np.where(known, rates, -np.inf).max(axis=-1) - np.where(known, rates, np.inf).min(axis=-1)
     return np.where(known.sum(axis=-1) >= 2, gap, np.nan)
+
+
+def _demand_found(tried: list[Trial]) -> None:
+    """Demand that the models trained on synthetic rows find some of the positives.
+
+    Raises:
+        NotComputable: If in a split there are positives and the model finds none of them.
+    """
+    none = sum(bool((each.truth == 1).any() and not (each.synthetic[each.truth == 1, 1] > 0.5).any()) for each in tried)
+    if none:
+        where = "" if none == len(tried) else f"in {none} of {len(tried)} splits "
+        raise NotComputable(
+            f"{where}the model trained on synthetic rows finds no positive at all; equal rates of 0 say nothing"
+        )
 
 
 def _columns(rates: list[Rates], differences: NDArray[np.float64]) -> list[Row]:

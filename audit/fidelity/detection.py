@@ -12,7 +12,7 @@ from audit.core import Estimate, Evidence, Metric, NotComputable, Row, reasoned
 from audit.intervals import auc, auc_interval
 from audit.learner import LARGEST_SEED, THREADS, Trees, blanked, classifier
 from audit.reading import Features, features, modelled
-from audit.reference import match, parts
+from audit.reference import independent, match, parts
 from tabular.table import Table
 
 GIVEAWAYS = 15
@@ -26,7 +26,8 @@ class Detection(Metric):
     better than perfect. The reference is the same AUC of half B, as large as the synthetic side, against A. Rows of
     one privacy unit are held out together. Intervals are analytic (`audit.intervals.auc_interval`) with half the rows
     for n: across folds, each pair of rows meets as training and test row both ways, which up to doubles the variance
-    of a mean AUC where there is nothing to tell.
+    of a mean AUC where there is nothing to tell. Real rows count as many as their privacy units
+    (`audit.reference.independent`).
     """
 
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
@@ -61,12 +62,12 @@ class Detection(Metric):
         folds = [_folds(table, self.config.folds, rng) for table in tables]
         value, detail = self._told(read, folds, 1, rng)
         reference, _ = self._told(read, folds, 2, rng)
-        sizes = (len(split.synthetic) / 2, len(split.real) / 2)
+        real, fresh = (independent(tables[each]) / 2 for each in (0, 2))
         return Estimate(
             value=value,
-            interval=auc_interval(value, *sizes),
+            interval=auc_interval(value, len(split.synthetic) / 2, real),
             reference=reference,
-            reference_interval=auc_interval(reference, *sizes),
+            reference_interval=auc_interval(reference, fresh, real),
             detail=detail,
             rows=len(split.synthetic),
         )

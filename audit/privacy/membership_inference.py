@@ -8,15 +8,19 @@ from pydantic import PositiveFloat, PositiveInt
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
-from audit.core import Estimate, Evidence, Metric, Row, reasoned
+from audit.core import Estimate, Evidence, Metric, NotComputable, Row, reasoned
 from audit.intervals import LEVEL, auc, auc_interval, clopper_pearson
 from audit.learner import THREADS
 from audit.reading import bins, modelled
-from audit.reference import need, parts, some
+from audit.reference import independent, need, one_each, parts, some
 from tabular.schema import Column
 from tabular.table import Table
 
 FALSE_POSITIVE_RATES = (0.01, 0.1)
+# A pair of rows costs about as much as 75 further columns, whatever their number.
+OVERHEAD = 75
+# Numbers of one part of the synthetic rows, 64 MiB of them.
+CELLS = 2**24
 Points = NDArray[np.float32]
 
 
@@ -37,15 +41,16 @@ class MembershipInference(Metric):
 
     The attacker has the synthetic rows S, the schema and reference rows R of the same population, not the model. The
     score is log[(d(x, R) + s) / (d(x, S) + s)] with d the distance to the nearest row: numbers over their 5-95 %
-    range in R, unequal categories at distance 1, missing a category. The holdout is split in three by privacy unit:
-    R, non-members, and fresh rows F. Members are a training sample as large as the non-members. The reference is the
-    same attack with F in place of S. S is not cut to the size of R, for that would hide most copies; members and
-    non-members face the same S and R.
+    range in R, unequal categories at distance 1, missing a category; s is small beside the mean of d(x, R). The
+    holdout is split in three by privacy unit: R, non-members, and fresh rows F. Members are a training sample as large
+    as the non-members; both face the same S and R. The reference is the same attack with F in place of S. All of S is
+    searched, for a part of it would hide most copies; the larger S, the fewer queries.
 
-    Interval: analytic (`audit.intervals.auc_interval`). Detail: true positive rate at low false positive rates, and a
-    lower bound on ε: log of the ratio of Clopper-Pearson bounds, the threshold chosen on one half of the queries and
-    judged on the other (Jagielski, Ullman & Oprea 2020, arXiv:2006.07709). One attack that finds nothing proves
-    nothing.
+    Interval: analytic (`audit.intervals.auc_interval`); queries count as many as their privacy units
+    (`audit.reference.independent`). Detail: true positive rate at low false positive rates, and a lower bound on ε
+    from one query of each unit: log of the ratio of Clopper-Pearson bounds, the threshold chosen on one half of the
+    queries and judged on the other (Jagielski, Ullman & Oprea 2020, arXiv:2006.07709). One attack that finds nothing
+    proves nothing.
     """
 
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
@@ -63,15 +68,17 @@ class MembershipInference(Metric):
             minimum: Fewest rows in a third of the holdout.
             queries: Most members, and most non-members.
             references: Most reference rows R, and most fresh rows F.
-            synthetic: Most synthetic rows.
-            smooth: The s of the score.
+            synthetic: Most synthetic rows; more cannot be judged.
+            work: Most terms of distances to synthetic rows, roughly; 25 billion are about a second.
+            smooth: The s of the score, as a share of the mean distance to the reference rows.
             categories: Categories of a column that are told apart; the others count as one.
         """
 
         minimum: PositiveInt = 50
         queries: PositiveInt = 4_000
         references: PositiveInt = 10_000
-        synthetic: PositiveInt = 50_000
+        synthetic: PositiveInt = 1_000_000
+        work: PositiveInt = 700_000_000_000
         smooth: PositiveFloat = 0.05
         categories: PositiveInt = 50
 
@@ -86,39 +93,59 @@ class MembershipInference(Metric):
         need(min(len(third) for third in thirds), settings.minimum, "a third of the holdout")
         need(len(evidence.train), settings.minimum, "the training table")
         need(len(evidence.synthetic), settings.minimum, "the synthetic table")
-        size = min(len(thirds[1]), len(evidence.train), settings.queries)
-        known, others, fresh = (
-            evidence.holdout.take(some(third, most, rng))
-            for third, most in zip(thirds, (settings.references, size, settings.references), strict=True)
-        )
+        known, fresh = (evidence.holdout.take(some(thirds[each], settings.references, rng)) for each in (0, 2))
+        size = min(len(thirds[1]), len(evidence.train), self._affordable(known, len(evidence.synthetic)))
+        others = evidence.holdout.take(some(thirds[1], size, rng))
         members = evidence.train.take(some(np.arange(len(evidence.train)), size, rng))
-        released = evidence.synthetic.take(some(np.arange(len(evidence.synthetic)), settings.synthetic, rng))
-        points = [encode(known, each, settings.categories) for each in (known, members, others, released, fresh)]
-        to_known = [nearest(each, points[0]) for each in points[1:3]]
-        attack, control = (self._attack(points[1:3], to_known, target) for target in points[3:])
+        attack, control = self._attacks(known, (members, others), (evidence.synthetic, fresh))
         value, reference = (_auc(each) for each in (attack, control))
+        sizes = (independent(members), independent(others))
+        lone = (one_each(members, rng), one_each(others, rng))
+        bounds = [epsilon(Attack(*(s[i] for s, i in zip(side, lone, strict=True))), rng) for side in (attack, control)]
         return Estimate(
             value=value,
-            interval=auc_interval(value, size, size),
+            interval=auc_interval(value, *sizes),
             reference=reference,
-            reference_interval=auc_interval(reference, size, size),
+            reference_interval=auc_interval(reference, *sizes),
             detail=(
                 *_rates(attack, control),
-                {"quantity": "ε lower bound", "value": epsilon(attack, rng), "reference": epsilon(control, rng)},
+                {"quantity": "ε lower bound", "value": bounds[0], "reference": bounds[1]},
                 {"quantity": "members, and as many non-members", "value": size, "reference": size},
-                {"quantity": "rows attacked", "value": len(released), "reference": len(fresh)},
+                {"quantity": "rows attacked", "value": len(evidence.synthetic), "reference": len(fresh)},
             ),
-            rows=len(released),
+            rows=len(evidence.synthetic),
         )
 
-    def _attack(self, queries: list[Points], to_known: list[NDArray[np.float64]], released: Points) -> Attack:
-        smooth = self.config.smooth
-        return Attack(
-            *(
-                np.log((far + smooth) / (nearest(each, released) + smooth))
-                for each, far in zip(queries, to_known, strict=True)
+    def _affordable(self, known: Table, rows: int) -> int:
+        """Return how many members can be looked up among so many synthetic rows.
+
+        Raises:
+            NotComputable: If the rows are too many.
+        """
+        if rows > self.config.synthetic:
+            raise NotComputable(
+                f"the synthetic table has {rows:,} rows; this attack searches at most {self.config.synthetic:,}, "
+                f"and a part of the rows would hide most copies"
             )
-        )
+        terms: int = OVERHEAD + encode(known, known.take(np.arange(1)), self.config.categories).shape[1]
+        return min(self.config.queries, max(self.config.work // (2 * rows * terms), self.config.minimum))
+
+    def _attacks(self, known: Table, asked: tuple[Table, Table], released: tuple[Table, Table]) -> list[Attack]:
+        """Attack each of the released tables with the same members and non-members."""
+        queries = np.concatenate([encode(known, table, self.config.categories) for table in asked])
+        to_known = self._reach(queries, known, known)
+        s = self.config.smooth * (float(to_known.mean()) or 1.0)
+        scores = [np.log((to_known + s) / (self._reach(queries, known, table) + s)) for table in released]
+        return [Attack(score[: len(asked[0])], score[len(asked[0]) :]) for score in scores]
+
+    def _reach(self, queries: Points, known: Table, table: Table) -> NDArray[np.float64]:
+        """Return each query's distance to the nearest row of a table, which is placed and searched part by part."""
+        step = max(CELLS // queries.shape[1], 1)
+        closest = np.full(len(queries), np.inf)
+        for start in range(0, len(table), step):
+            part = table.take(np.arange(start, min(start + step, len(table))))
+            closest = np.minimum(closest, nearest(queries, encode(known, part, self.config.categories)))
+        return closest
 
 
 def encode(known: Table, table: Table, categories: int) -> Points:
@@ -145,7 +172,12 @@ def nearest(queries: Points, rows: Points) -> NDArray[np.float64]:
 
 
 def epsilon(attack: Attack, rng: np.random.Generator) -> float:
-    """Return a lower bound, at 95 % confidence, on the ε of any differentially private mechanism that leaks so much."""
+    """Return a lower bound, at 95 % confidence, on the ε of any differentially private mechanism that leaks so much.
+
+    Scores are taken as independent: one for each privacy unit. Fewer than two of a kind bound nothing.
+    """
+    if min(len(each) for each in attack) < 2:
+        return 0.0
     halves = [np.array_split(rng.permutation(each), 2) for each in attack]
     tuning, judging = (Attack(*(np.sort(half[side]) for half in halves)) for side in (0, 1))
     thresholds = np.unique(np.concatenate(tuning))

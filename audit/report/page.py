@@ -33,7 +33,7 @@ ASKED: dict[Question, tuple[str, str]] = {
     ),
 }
 VERDICTS: dict[str, str] = {
-    "accepted": "Every demand was met by the rows of",
+    "accepted": "Every demand was met",
     "refused": "No model’s rows met every demand",
     "inconclusive": "Not every demand could be shown to be met, or to be missed",
     "invalid": "The audit cannot be carried by this data, so nothing follows from it",

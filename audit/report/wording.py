@@ -40,16 +40,17 @@ def name(text: object, length: int = NAME_LENGTH) -> Markup:
 
 
 def number(value: float | int | None) -> str:
-    """Return a number with three significant digits, or a dash for none."""
+    """Return a number with three significant digits, or a dash for none; below 1, enough digits not to read as 1."""
     if value is None:
         return "–"
     size = abs(value)
-    if isinstance(value, int) or (value.is_integer() and size < 1e15) or 1000 <= size < 1e15:
+    if isinstance(value, int) or (value.is_integer() and size < 1e15) or 999.5 <= size < 1e15:
         shown = f"{size:,.0f}"
-    elif size >= 1000 or size < 1e-4:
+    elif size >= 1e15 or size < 1e-4:
         shown = f"{size:.2e}"
     else:
-        shown = f"{size:#.3g}".removesuffix(".")
+        digits = next(digits for digits in range(3, 18) if size > 1 or float(f"{size:.{digits}g}") < 1)
+        shown = f"{size:#.{digits}g}".removesuffix(".")
     return f"\N{MINUS SIGN}{shown}" if value < 0 else shown
 
 

@@ -13,7 +13,8 @@ from tabular.table import Table
 class SchemaViolations(Metric):
     """Share of synthetic rows with a value of a wrong type, unknown, out of range, or missing where none may be.
 
-    Counts rows that broke the schema before they were coerced to it, and rows that still break it. The reference is the
+    Counts rows that broke the schema before they were coerced to it, and rows that still break it in a modelled column:
+    names and keys are made anew, and a table made elsewhere need not have them. The reference is the
     share of holdout rows that break it, checked and not assumed. Every row is looked at, so the share is exact for this
     table and has no interval.
     """
@@ -54,6 +55,6 @@ class SchemaViolations(Metric):
 
 
 def _broken(table: Table) -> pd.DataFrame:
-    """Return where a table's values break its schema, shape (rows, columns)."""
+    """Return where a table's values break its schema, shape (rows, modelled columns)."""
     _, broken = Table.coerce(table.schema, table.frame)
-    return broken
+    return broken[[column.name for column in table.schema.modelled]]

@@ -10,7 +10,7 @@ from pydantic import PositiveFloat, PositiveInt
 from audit.core import Estimate, Evidence, Metric, NotComputable, Row, reasoned
 from audit.intervals import wilson
 from audit.reading import Coded, Codes, bins
-from audit.reference import match
+from audit.reference import independent, match
 
 WORST = 30
 
@@ -37,7 +37,7 @@ class UnseenCombinations(Metric):
     Known rows are the training rows and half A of the holdout. A pair is impossible in their eyes where it never
     occurs and n p(a) p(b), its count if the two columns were independent, is at least `expected`. The value is over
     all synthetic rows, the reference over half B. Missing is a category; number columns are left out. Intervals are
-    Wilson's.
+    Wilson's; real rows count as many as their privacy units (`audit.reference.independent`).
     """
 
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
@@ -86,12 +86,14 @@ class UnseenCombinations(Metric):
                 if side == 0 and never.any():
                     cells += _held(never, expected, codes, (first, second))
         shares = [float(each.mean()) for each in hit]
+        sizes = (float(len(hit[0])), independent(judged[1]))
+        value, reference = (wilson(share * size, size) for share, size in zip(shares, sizes, strict=True))
         cells.sort(key=lambda each: -each[1])
         return Estimate(
             value=shares[0],
-            interval=wilson(int(hit[0].sum()), len(hit[0])),
+            interval=value,
             reference=shares[1],
-            reference_interval=wilson(int(hit[1].sum()), len(hit[1])),
+            reference_interval=reference,
             detail=tuple(_row(cell, held, [column.name for column in columns], coded) for cell, held in cells[:WORST]),
             rows=len(hit[0]),
         )

@@ -178,7 +178,7 @@ def test_every_metric_says_what_it_is(name: str) -> None:
         ("utility.train_synthetic_test_real", "ten thousand classes", "at most 20"),
         ("fidelity.column_shapes", "holdout of three rows", "needs at least 50"),
         ("fidelity.pair_trends", "one column only", "at least 2"),
-        ("fidelity.detection", "one synthetic row", "the synthetic table has 1 rows"),
+        ("fidelity.detection", "one synthetic row", "half of the synthetic table has 0 rows"),
         ("fidelity.detection", "one person", "half of the holdout"),
         ("privacy.membership_inference", "holdout of three rows", "a third of the holdout"),
         ("privacy.exact_copies", "empty training table", "the training table has 0 rows"),

@@ -8,6 +8,7 @@ import pytest
 
 from audit.core import Estimate, Evidence, Metric
 from pipeline.registry import metric, metrics
+from tabular.schema import Column, Schema
 from tabular.table import Table
 from tests.audit.conftest import Real, shuffled, with_units, world, world_schema
 
@@ -135,6 +136,44 @@ def test_every_broken_row_is_counted(real: Real, rng: np.random.Generator) -> No
     assert found.reference == 0
     rows = {row["column"]: row["rows"] for row in found.detail}
     assert rows == {"any, before coercion": 60, "age": 40, "schooling": 40}
+
+
+def test_a_table_from_elsewhere_needs_no_keys(real: Real, rng: np.random.Generator) -> None:
+    train, holdout, fresh = (with_units(table, 1, 0) for table in (real.train, real.holdout, real.fresh))
+    frame = fresh.frame.drop(columns="person").astype({"age": "float64"})
+    frame.loc[:39, "age"] = 300.0
+    table, _ = Table.coerce(train.schema, frame)
+    found = default("validity.schema_violations")(Evidence(train, holdout, table), rng)
+    assert found.value == 40 / len(table)
+    assert {row["column"]: row["rows"] for row in found.detail} == {"any, before coercion": 0, "age": 40}
+
+
+def test_a_model_that_finds_no_positive_is_not_called_fair(real: Real, rng: np.random.Generator) -> None:
+    nobody = Table.conform(real.fresh.schema, real.fresh.frame.assign(approved="no"))
+    found = default("bias.equal_opportunity")(real.evidence(nobody), rng)
+    assert found.value is None
+    reason = "the model trained on synthetic rows finds no positive at all; equal rates of 0 say nothing"
+    assert found.not_computed == reason
+
+
+def test_near_copies_are_found_in_a_large_table_and_a_table_too_large_is_not_judged() -> None:
+    rng = np.random.default_rng(5)
+    names = ("a", "b", "c")
+    schema = Schema(columns=tuple(Column(name=name, kind="continuous", physical="real") for name in names))
+    train, holdout = rng.normal(size=(60_000, 3)), rng.normal(size=(6_000, 3))
+    made = (train, holdout, train + rng.normal(0, 1e-4, train.shape))
+    evidence = Evidence(*(Table.conform(schema, pd.DataFrame(rows, columns=list(names))) for rows in made))
+    attack = metric("privacy.membership_inference")
+    found = default("privacy.membership_inference")(evidence, rng)
+    assert (found.value or 0) > 0.95
+    assert 0.45 < (found.reference or 0) < 0.55
+    assert found.rows == 60_000
+    fewer = attack(attack.Config.model_validate({"work": 60_000 * 2 * 300 * 81}))(evidence, rng)
+    assert {row["quantity"]: row["value"] for row in fewer.detail}["members, and as many non-members"] == 300
+    assert (fewer.value or 0) > 0.95
+    over = attack(attack.Config.model_validate({"synthetic": 59_999}))(evidence, rng)
+    assert over.value is None
+    assert "has 60,000 rows; this attack searches at most 59,999" in (over.not_computed or "")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 1.0])

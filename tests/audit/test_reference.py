@@ -32,11 +32,23 @@ def test_rows_without_a_person_are_persons_of_their_own() -> None:
     assert len(np.unique(units(nobody))) == len(nobody)
 
 
-def test_matched_rows_are_as_many_on_both_sides(real: Real, rng: np.random.Generator) -> None:
-    for synthetic in (real.fresh, real.fresh.take(np.arange(700))):
-        split = match(Evidence(real.train, real.holdout, synthetic), rng, 50)
-        assert len(split.fresh) == len(split.synthetic) == min(2_000, len(synthetic))
-        assert not set(split.real) & set(split.fresh)
+@pytest.mark.parametrize("rows", [700, 3_000, 4_000])
+def test_matched_rows_are_as_many_on_both_sides_and_half_the_synthetic_ones_at_most(
+    real: Real, rng: np.random.Generator, rows: int
+) -> None:
+    evidence = Evidence(real.train, real.holdout, real.fresh.take(np.arange(rows)))
+    split, again = match(evidence, rng, 50), match(evidence, rng, 50)
+    assert len(split.real) == 2_000
+    assert len(split.fresh) == len(split.synthetic) == rows // 2
+    assert not set(split.real) & set(split.fresh)
+    assert set(split.synthetic) != set(again.synthetic)
+    assert len(match(evidence, rng, 50, 100).synthetic) == 100
+
+
+def test_too_few_rows_to_split_are_refused(real: Real, rng: np.random.Generator) -> None:
+    few = Evidence(real.train, real.holdout, real.fresh.take(np.arange(99)))
+    with pytest.raises(NotComputable, match="half of the synthetic table has 49 rows"):
+        match(few, rng, 50)
     with pytest.raises(NotComputable, match="half of the holdout has 20 rows"):
         match(Evidence(real.train, real.holdout.take(np.arange(40)), real.fresh), rng, 50)
 
@@ -67,6 +79,16 @@ def test_the_interval_of_an_auc_has_a_width_even_at_its_ends(value: float) -> No
     found = auc_interval(value, 50, 50)
     assert 0 <= found.low <= value <= found.high <= 1
     assert found.high - found.low > 0.01
+
+
+def test_half_samples_of_few_synthetic_rows_cover_the_truth(real: Real, rng: np.random.Generator) -> None:
+    few = Evidence(real.train, real.holdout, real.fresh.take(np.arange(200)))
+    covered = 0
+    for _ in range(200):
+        x = rng.normal(size=200)
+        found = half_samples([x[match(few, rng, 50).synthetic].mean() for _ in range(10)])
+        covered += found.low <= 0 <= found.high
+    assert covered / 200 > 0.9
 
 
 def test_missing_is_the_last_code(real: Real) -> None:

@@ -289,6 +289,13 @@ def test_what_was_not_computed_is_said_and_never_looks_passed():
     assert "0 of 2" in read.text
 
 
+@pytest.mark.parametrize(("chosen", "words"), [("gmm", "Every demand was met by the rows of gmm"), (None, "was met")])
+def test_the_headline_is_a_sentence_with_and_without_a_chosen_model(chosen, words):
+    page = render(document(chosen=chosen))
+    line = re.search(r"<h1[^>]*>(.*?)</h1>", page, re.S).group(1)
+    assert " ".join(re.sub(r"<[^>]+>", "", line).split()).endswith(words)
+
+
 def test_an_empty_audit_says_that_nothing_was_shown():
     bare = ModelAudit(name="gmm", synthetic=Rows(rows=0), verdict="inconclusive")
     text = Page(render(document((bare,), verdict="inconclusive"))).text
@@ -348,6 +355,34 @@ def test_numbers_keep_three_digits(value):
     read = float(shown.replace("\N{MINUS SIGN}", "-").replace(",", ""))
     assert read == pytest.approx(value, rel=0.005001)
     assert len(shown) <= 22
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.9996, "0.9996"),
+        (-0.9996, "\N{MINUS SIGN}0.9996"),
+        (0.99951, "0.9995"),
+        (0.999996, "0.999996"),
+        (0.9994, "0.999"),
+        (1.0, "1"),
+        (1.2345, "1.23"),
+        (99.96, "100"),
+        (999.4, "999"),
+        (999.5, "1,000"),
+        (999.7, "1,000"),
+        (12_345.6, "12,346"),
+        (999_999.9, "1,000,000"),
+        (None, "–"),
+    ],
+)
+def test_numbers_near_a_round_one_are_told_from_it(value, shown):
+    assert number(value) == shown
+
+
+@given(st.floats(999.5, 1e6))
+def test_thousands_are_written_out(value):
+    assert "e" not in number(value)
 
 
 @given(st.text(), st.integers(2, 30))
