@@ -16,6 +16,7 @@ ROWS_PER_CELL = 10
 RARE_ROWS = 5
 RARE_SHARE = 0.05
 SPIKE_SHARE = 0.005
+FEWEST_ON_GRID = 30
 STEEPEST = 20.0
 
 
@@ -25,7 +26,8 @@ class Cells:
 
     A cell is an atom, one value that many rows share, or a stretch of several values. Inside a stretch the density
     is proportional to exp(tilt · t), t in [0, 1]: of all densities with the mean of the training rows in it, the one
-    of maximum entropy. No value of a row is kept but atoms and the two extremes.
+    of maximum entropy. A stretch of fewer than five rows tells nothing of where they lie: it is even, and goes from
+    the shared value below to the one above. No value of a row is kept but atoms and the two extremes.
 
     Attributes:
         bounds: Limits between neighbouring cells, shape (m - 1,); a value on a limit belongs to the cell below.
@@ -48,16 +50,27 @@ class Cells:
         return len(self.lows)
 
     @classmethod
-    def fit(cls, values: Floats, column: Column, most: int, exact: bool = False) -> Self:
-        """Cut values, shape (n,), none missing, into at most about `most` cells; each value its own where `exact`."""
+    def fit(cls, values: Floats, column: Column, most: int, exact: bool = False, beside: Floats | None = None) -> Self:
+        """Cut values into neighbouring cells.
+
+        Args:
+            values: None missing, shape (n,).
+            column: What they are values of.
+            most: About how many cells there are at most.
+            exact: Whether each value that five rows share is an atom, however many cells that makes.
+            beside: Shared values that are kept apart from these, rising; a cell of few rows may reach to them.
+        """
         if not len(values):
             nothing = np.zeros(0)
             return cls(nothing, nothing, nothing, nothing, np.zeros(1), np.zeros(3))
         distinct, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-        size = 1.0 if exact else max(ROWS_PER_CELL, len(values) / most)
-        starts = np.arange(len(distinct)) if exact else _starts(counts, size)
+        size = max(ROWS_PER_CELL, len(values) / most)
+        starts = _exact_starts(counts) if exact else _starts(counts, size)
         ends = np.append(starts[1:], len(distinct))
-        step = _step(distinct, column)
+        known = distinct
+        if beside is not None and len(distinct) < FEWEST_ON_GRID:
+            known = np.union1d(distinct, beside)
+        step = _step(known, column)
         bounds = _between(distinct[starts[1:] - 1], distinct[starts[1:]])
         lows = np.append(distinct[0] - step / 2, np.nextafter(bounds, np.inf))
         highs = np.append(bounds, distinct[-1] + step / 2)
@@ -65,10 +78,13 @@ class Cells:
         lows[atoms] = highs[atoms] = distinct[starts[atoms]]
         cell = np.searchsorted(starts, inverse, side="right") - 1
         rows = np.bincount(cell, minlength=len(starts))
+        few = rows < RARE_ROWS
+        lows[few] = known[np.maximum(np.searchsorted(known, distinct[starts[few]]) - 1, 0)] - step / 2
+        highs[few] = known[np.minimum(np.searchsorted(known, distinct[ends[few] - 1]) + 1, len(known) - 1)] + step / 2
         means = np.bincount(cell, weights=values / len(values), minlength=len(starts)) / rows * len(values)
+        tilts = np.where(few, 0.0, _tilts(_part(means, lows, highs)))
         levels = np.append(0.0, np.cumsum(rows) / len(values))
-        grid = np.array([distinct[0], distinct[-1], step])
-        return cls(bounds, lows, highs, _tilts(_part(means, lows, highs)), levels, grid)
+        return cls(bounds, lows, highs, tilts, levels, np.array([known[0], known[-1], step]))
 
     def find(self, values: Floats) -> Integers:
         """Return the cell of each value, shape (n,); the nearest one for a value outside."""
@@ -113,13 +129,14 @@ class Cells:
 
 
 def shared_values(values: Floats, most: int) -> Floats | None:
-    """Return the distinct values, rising, where they are few and few rows hold a rare one; otherwise None.
+    """Return the values that five rows or more share, rising; None where values are many or 5 % of the rows beyond.
 
-    Such values may be emitted as they are: all but 5 % of the rows share theirs with four others or more.
+    Such values may be emitted as they are; the rows that hold another one belong in cells.
     """
     distinct, counts = np.unique(values, return_counts=True)
-    rare = counts[counts < RARE_ROWS].sum()
-    return distinct if len(distinct) <= most and rare <= RARE_SHARE * len(values) else None
+    shared = counts >= RARE_ROWS
+    few = len(distinct) <= most and counts[~shared].sum() <= RARE_SHARE * len(values)
+    return distinct[shared] if few else None
 
 
 def spikes(values: Floats, column: Column) -> Floats:
@@ -143,6 +160,14 @@ def _starts(counts: Integers, size: float) -> Integers:
             return np.array(starts, dtype=np.int64)
         starts.append(end)
         start = end
+
+
+def _exact_starts(counts: Integers) -> Integers:
+    """Return the first distinct value of each cell: a shared one alone, the rare ones between two of them together."""
+    shared = counts >= RARE_ROWS
+    begins = np.flatnonzero(np.append(True, shared[1:] | shared[:-1]))
+    runs = zip(begins, np.append(begins[1:], len(counts)), strict=True)
+    return np.concatenate([begin + _starts(counts[begin:end], ROWS_PER_CELL) for begin, end in runs])
 
 
 def _step(distinct: Floats, column: Column) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tabular import encoders
 from tabular.coercion import expects
-from tabular.identifiers import fresh_identifiers, fresh_prefix, is_made_anew, synthetic_schema
+from tabular.identifiers import Numbering, is_made_anew, synthetic_schema
 from tabular.layout import Block, Layout, Reads
 from tabular.schema import Category, Column, Kind, Schema
 from tabular.table import Table, codes, from_codes, from_numbers, numbers
@@ -76,7 +76,8 @@ class TableEncoder:
         self.schema = schema
         self.reads = reads
         self.encoders = {column.name: encoder_for(column, reads)(column) for column in schema.modelled}
-        self._prefixes = {column.name: "" for column in self.output_schema.columns if is_made_anew(column)}
+        self._anew = [column.name for column in self.output_schema.columns if is_made_anew(column)]
+        self._numberings: dict[str, Numbering] = {}
 
     @property
     def output_schema(self) -> Schema:
@@ -93,8 +94,7 @@ class TableEncoder:
             raise ValueError("got a training table without rows, wanted at least one")
         for name, encoder in self.encoders.items():
             encoder.fit(_values(encoder.column, table.frame[name]))
-        for name in self._prefixes:
-            self._prefixes[name] = fresh_prefix(self.schema[name], table.frame[name])
+        self._numberings = {name: Numbering.fit(self.schema[name], table.frame[name]) for name in self._anew}
         return self._settle()
 
     def encode(self, table: Table) -> Matrix:
@@ -132,7 +132,7 @@ class TableEncoder:
         series: dict[str, pd.Series] = {}
         for column in self.output_schema.columns:
             if column.name not in self.encoders:
-                series[column.name] = fresh_identifiers(column, self._prefixes[column.name], first, len(x))
+                series[column.name] = self._numberings[column.name].make(column, first, len(x))
                 continue
             start, stop = self._spans[column.name]
             values = self.encoders[column.name].decode(x[:, start:stop], rng)
@@ -165,8 +165,8 @@ class TableEncoder:
         for index, name in enumerate(self.schema.names):
             if name in self.encoders:
                 arrays |= {f"{index}/{key}": array for key, array in self.encoders[name].state().items()}
-            elif name in self._prefixes:
-                arrays[f"{index}/prefix"] = np.frombuffer(self._prefixes[name].encode(), dtype=np.uint8)
+            elif name in self._numberings:
+                arrays |= {f"{index}/{key}": array for key, array in self._numberings[name].state().items()}
         return arrays
 
     def load_state(self, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
@@ -180,8 +180,8 @@ class TableEncoder:
             try:
                 if name in self.encoders:
                     self.encoders[name].load_state(own)
-                elif name in self._prefixes:
-                    self._prefixes[name] = own["prefix"].tobytes().decode()
+                elif name in self._anew:
+                    self._numberings[name] = Numbering.from_state(own)
             except KeyError as error:
                 raise ValueError(f"column {name!r}: the state lacks the array {error}") from error
         return self._settle()

@@ -17,6 +17,9 @@ SPIKE_SHARE = 0.05
 SPIKE_HEIGHT = 3.0
 FEWEST_BESIDE_SPIKES = 30
 FEWEST_IDENTIFIERS = 10
+FEWEST_NAMED = 50
+FEWEST_NAMES = 256
+RARE_ROWS = 5
 LONG_TEXT = 40
 FEWEST_OF_ONE_PEAK = 7
 DAY = 86_400_000_000
@@ -26,6 +29,7 @@ ORDERED_WORDS = frozenset(
     "quantity quarter rank rate rating score second seconds size total week weeks year years yr".split()
 )
 IDENTIFIER_WORDS = frozenset({"id", "uuid", "guid", "key", "rowid", "rownum", "no", "nr", "index", "identifier"})
+TEXT_IDENTIFIER_WORDS = frozenset({"id", "uuid", "guid", "email", "mail", "identifier"})
 CALENDAR_WORDS = frozenset({"year", "yr", "month", "day", "week", "date", "time", "hour"})
 
 
@@ -139,13 +143,25 @@ def _text(name: str, settled: pd.Series, present: pd.Series) -> Column:
         if not spaced or words(name) & IDENTIFIER_WORDS:
             return _column(name, settled, "identifier", "text, each value once, in one word")
         return _column(name, settled, "text", "free text, each value once")
+    if distinct > FEWEST_NAMED and words(name) & TEXT_IDENTIFIER_WORDS:
+        return _column(name, settled, "identifier", f"{distinct:,} different texts, named like an identifier")
     if distinct > MOST_CATEGORIES:
         return _column(name, settled, "text", f"{distinct:,} different texts, more than {MOST_CATEGORIES:,}")
     if rows >= FEWEST_IDENTIFIERS and distinct > rows / 2:
         return _column(name, settled, "text", f"{distinct:,} different texts in {rows:,} rows: most name one row only")
     if spaced and distinct > rows / 5 and float(present.str.len().mean()) > LONG_TEXT:
         return _column(name, settled, "text", "long texts with few repetitions")
+    if distinct > FEWEST_NAMES and _name_few(present):
+        note = f"{distinct:,} different texts like names or addresses, most rows hold one that fewer than five share"
+        return _column(name, settled, "text", note)
     return code_column(name, settled, "categorical", f"{distinct:,} different texts in {rows:,} rows")
+
+
+def _name_few(present: pd.Series) -> bool:
+    """Whether texts look like names (a blank or an @ in most) and most rows share theirs with fewer than four."""
+    counts = present.value_counts()
+    rare = int(counts[counts < RARE_ROWS].sum()) > len(present) / 2
+    return rare and float(counts.index.astype("string").str.contains(r"[\s@]").mean()) > 0.5
 
 
 def _number(name: str, settled: pd.Series, present: pd.Series) -> Column:

@@ -19,8 +19,8 @@ MOST_FINE = 64
 class NumberCodes(Encoder):
     """The block `coarse` holds quantile bins, then spikes, then missing; `fine` the cell inside the bin, else 0.
 
-    Up to 256 values that rows share are spikes all: exact, without bins. Otherwise a value is drawn inside its cell,
-    which holds 10 training rows or more where there are as many.
+    Where there are up to 256 values and nearly all rows share theirs with four others, those are spikes all, and
+    exact. Any other value is drawn inside its cell, which holds 10 training rows or more where there are as many.
     """
 
     reads = "codes"
@@ -35,7 +35,8 @@ class NumberCodes(Encoder):
         self.missing = self.column.nullable or len(numbers) < len(values)
         exact = shared_values(numbers, MOST_VALUES)
         self.spikes = spikes(numbers, self.column) if exact is None else exact
-        self.cells = Cells.fit(numbers[~np.isin(numbers, self.spikes)], self.column, MOST_COARSE * MOST_FINE)
+        rest = numbers[~np.isin(numbers, self.spikes)]
+        self.cells = Cells.fit(rest, self.column, MOST_COARSE * MOST_FINE, beside=self.spikes)
         return self._settle()
 
     def blocks(self) -> tuple[Block, ...]:

@@ -37,7 +37,7 @@ class NumberScores(Encoder):
         self.spikes = np.unique(np.array(self.column.spikes, dtype=np.float64))
         regular = numbers[~np.isin(numbers, self.spikes)]
         exact = shared_values(regular, MOST_CELLS) is not None
-        self.cells = Cells.fit(regular, self.column, MOST_CELLS, exact)
+        self.cells = Cells.fit(regular, self.column, MOST_CELLS, exact, self.spikes)
         return self
 
     def blocks(self) -> tuple[Block, ...]:

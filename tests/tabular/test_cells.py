@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tabular.cells import ROWS_PER_CELL, Cells, shared_values
+from tabular.cells import RARE_ROWS, ROWS_PER_CELL, Cells, shared_values
 from tabular.schema import Column
 
 REAL = Column(name="x", kind="continuous", physical="real")
@@ -81,9 +81,29 @@ def test_values_that_one_row_holds_are_not_emitted():
 
 
 def test_few_values_are_shared_only_where_rows_share_them():
-    assert shared_values(np.repeat([1.0, 2.0, 5.0], 50), 256) is not None
+    beside_a_rare_one = shared_values(np.append(np.repeat([1.0, 2.0, 5.0], 50), 7.0), 256)
+    assert beside_a_rare_one is not None
+    assert beside_a_rare_one.tolist() == [1.0, 2.0, 5.0]
     assert shared_values(np.arange(200.0), 256) is None
     assert shared_values(np.repeat(np.arange(300.0), 50), 256) is None
+
+
+@given(seed=st.integers(0, 10**6), n=st.integers(20, 2000), exact=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_an_atom_is_a_value_that_rows_share(seed: int, n: int, exact: bool):
+    values = np.floor(np.random.default_rng(seed).lognormal(3, 0.7, size=n))
+    distinct, counts = np.unique(values, return_counts=True)
+    cells = Cells.fit(values, WHOLE, 100, exact)
+    shared = distinct[counts >= RARE_ROWS]
+    atoms = cells.lows[cells.lows == cells.highs]
+    assert np.isin(atoms, shared).all()
+    if exact:
+        assert np.array_equal(atoms, shared)
+        few = (np.diff(cells.levels) * n).round() < RARE_ROWS
+        inside = few[cells.find(distinct)]
+        reach = (cells.highs - cells.lows)[cells.find(distinct)]
+        assert (reach[inside] >= 2).all()
+        assert not cells.tilts[few].any()
 
 
 def test_huge_and_neighbouring_numbers_stay_in_range():

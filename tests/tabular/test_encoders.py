@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tabular import encoders
+from tabular.encoders.number_scores import NumberScores
 from tabular.encoding import Encoder, encoder_for, encoder_types
 from tabular.layout import Layout, Reads
 from tabular.schema import CODE_KINDS, NUMBER_KINDS, Column
@@ -154,6 +156,37 @@ def test_few_numbers_that_rows_share_come_back_exactly(
     x = encoder.encode(values)
     check_layout(encoder, x)
     assert np.array_equal(encoder.decode(x, np.random.default_rng(0)), values, equal_nan=True)
+
+
+@pytest.mark.parametrize("encoder_type", NUMBER_TYPES)
+@pytest.mark.parametrize(
+    "rare", [[123456.0, 987654.0], [123456.0], [7.0, 123456.0], np.arange(500.0, 1000.0, 50).tolist()]
+)
+def test_a_number_of_one_row_is_drawn_from_among_its_neighbours(encoder_type: type[Encoder], rare: list[float]):
+    shared = np.repeat(np.setdiff1d(np.arange(200.0), rare), 10)
+    values = np.append(shared, rare)
+    encoder = encoder_type(number_column(nullable=False, decimals=0)).fit(values)
+    assert np.array_equal(encoder.decode(encoder.encode(shared), np.random.default_rng(0)), shared)
+    drawn = draws_around(encoder, rare)
+    for value in rare:
+        beside = [(drawn == value + step).sum() for step in (-1, 1)]
+        assert (drawn == value).sum() <= max(beside) + 5 * max(beside) ** 0.5 + 5
+    if rare[0] > 1000:
+        assert len(np.unique(drawn)) > 9000
+    assert drawn.min() >= values.min()
+    assert drawn.max() <= values.max()
+
+
+def draws_around(encoder: Encoder, rare: list[float]) -> NDArray[np.float64]:
+    """Decode 10,000 rows that fall where the rare values fell: the same codes, or scores that spread over theirs."""
+    rng = np.random.default_rng(1)
+    if encoder.reads == "codes":
+        return encoder.decode(encoder.encode(rng.choice(rare, size=10_000)), rng)
+    assert isinstance(encoder, NumberScores)
+    cell = encoder.cells.find(rng.choice(rare, size=10_000))
+    levels = rng.uniform(encoder.cells.levels[cell], encoder.cells.levels[cell + 1])
+    scores = np.array([[NormalDist().inv_cdf(level)] for level in levels.tolist()])
+    return encoder.decode(scores.astype(np.float32), rng)
 
 
 @pytest.mark.parametrize("encoder_type", NUMBER_TYPES)

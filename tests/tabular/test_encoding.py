@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 from tabular.encoding import TableEncoder
+from tabular.identifiers import Numbering
 from tabular.infer import infer_schema
 from tabular.layout import Block, Layout, Reads
-from tabular.schema import Column, Schema
+from tabular.schema import Column, Physical, Schema
 from tabular.table import Table
 
 READS: tuple[Reads, ...] = ("codes", "one_hot")
@@ -23,7 +26,7 @@ def make_frame(n: int = 800) -> pd.DataFrame:
         {
             "person": [f"p{i // 4}" for i in range(n)],
             "sex": rng.choice(["f", "m"], size=n),
-            "city": rng.choice([f"town {i}" for i in range(300)], size=n),
+            "city": rng.choice([f"town-{i}" for i in range(300)], size=n),
             "income": np.where(rng.random(n) < 0.3, 0.0, np.round(rng.lognormal(9, 1, size=n), 2)),
             "visits": rng.poisson(4, size=n),
             "seen": pd.Timestamp("2019-01-01") + pd.to_timedelta(rng.integers(0, 10**6, size=n), unit="min"),
@@ -121,12 +124,40 @@ def test_names_are_made_anew_and_free_text_is_left_out(table: Table):
     shards = [encoder.decode(x[:300], np.random.default_rng(0), first) for first in (0, 300)]
     rows = pd.concat([shard.frame for shard in shards])
     assert "remark" not in rows
-    assert rows["row_id"].tolist() == list(range(1, 601))
+    assert rows["row_id"].tolist() == list(range(10_001, 10_601))
     assert rows["person"].iloc[[0, 599]].tolist() == ["person-000001", "person-000600"]
     assert not rows["person"].isin(table.frame["person"]).any()
     person = encoder.output_schema["person"]
     assert (person.kind, person.role, person.categories) == ("identifier", "unit", ())
     assert "person" not in {block.column for block in encoder.layout.blocks}
+
+
+@pytest.mark.parametrize("physical", ["integer", "real"])
+@given(
+    ids=st.lists(
+        st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(0, 10**19 // 2), st.integers(0, 500)),
+        min_size=1,
+        max_size=50,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_new_numbers_meet_no_real_one_and_never_repeat(physical: Physical, ids: list[int]):
+    column = Column(name="row_id", kind="identifier", physical=physical)
+    taken = pd.Series(ids, dtype="Int64" if physical == "integer" else "float64")
+    numbering = Numbering.fit(column, taken)
+    again = Numbering.from_state(load(save(numbering.state())))
+    made = pd.concat([again.make(column, first, 400) for first in (0, 400)], ignore_index=True)
+    assert made.is_unique
+    assert made.dtype == taken.dtype
+    assert not made.isin(taken).any()
+    assert made.equals(numbering.make(column, 0, 800))
+
+
+def test_new_numbers_give_away_an_order_of_magnitude_alone():
+    column = Column(name="row_id", kind="identifier", physical="integer")
+    for largest in (1000, 7654, 9999):
+        taken = pd.Series([3, None, largest], dtype="Int64")
+        assert Numbering.fit(column, taken).make(column, 0, 2).tolist() == [10_001, 10_002]
 
 
 def test_new_names_never_begin_like_real_ones():
