@@ -55,7 +55,10 @@ def as_numbers(texts: pd.Series) -> pd.Series | None:
     for text in distinct:
         if not NUMBER.fullmatch(text.strip()) or LEADING_ZERO.fullmatch(text.strip()):
             return None
-    found = pd.to_numeric(pd.Series([text.strip() for text in distinct], dtype=object))
+    plain = np.array([text.strip() for text in distinct], dtype=np.str_)
+    reals = plain.astype(np.float64)
+    # Whole numbers beyond the smallest of 64 bits are refused there, and can only be reals.
+    found = pd.to_numeric(pd.Series(plain, dtype=object)) if reals.min(initial=0) > -(2.0**63) else pd.Series(reals)
     if found.dtype not in (np.int64, np.float64):
         return None
     missing = pd.Series([None], dtype="Int64" if found.dtype == np.int64 else "float64")
