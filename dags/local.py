@@ -43,6 +43,8 @@ def main() -> int:
     try:
         if given.command == "down":
             return down(home)
+        if given.command == "run":
+            _name(home, given.spec)  # a wrong name is said before anything is made
         with _only_one(home):
             return run(home, given.spec) if given.command == "run" else up(home)
     except ValueError as mistake:

@@ -77,11 +77,7 @@ def _check_roles(spec: Spec, names: Mapping[str, str]) -> None:
             continue
         if name in names:
             raise Mistake(f"{role}: {name!r} is renamed to {names[name]!r}; name it so here too")
-        if any(name in (old, given.rename) and given.drop for old, given in spec.columns.items()):
-            raise Mistake(f"{role}: {name!r} is dropped under columns")
         raise Mistake(f"{role}: there is no column {name!r}{_nearest(name, list(names.values()))}")
-    if spec.target is not None and spec.target == spec.unit:
-        raise Mistake(f"unit: {spec.unit!r} is the target already")
 
 
 def _words(name: str, given: ColumnSpec, column: pd.Series) -> pd.Series:

@@ -80,12 +80,12 @@ def test_values_are_met_however_they_are_written(keys: dict[object, str]) -> Non
         ({"columns": {"INCOME": {}}}, "did you mean 'income'?"),
         ({"target": "incom"}, "target: there is no column 'incom'; did you mean 'income'?"),
         ({"unit": "nobody"}, "unit: there is no column 'nobody'"),
-        ({"target": "income", "columns": {"income": {"drop": True}}}, "target: 'income' is dropped"),
+        ({"target": "income", "columns": {"income": {"drop": True}}}, "columns.income.drop: it is the target"),
         ({"target": "income", "columns": {"income": {"rename": "pay"}}}, "renamed to 'pay'"),
         ({"columns": {"sex": {"rename": "income"}}}, "'sex' and 'income' would all be called 'income'"),
         ({"columns": {"site": {"values": {3: "three"}}}}, "columns.site.values: names no word for 4, 9"),
         ({"other_columns": "drop"}, "every column of the source is dropped"),
-        ({"target": "income", "unit": "income"}, "is the target already"),
+        ({"target": "income", "unit": "income"}, "is the target; a privacy unit"),
     ],
 )
 def test_a_spec_that_does_not_fit_is_refused(said: dict[str, object], words: str) -> None:
