@@ -44,6 +44,8 @@ models:
   gmm: { components: 2 }
 demands: { validity.schema_violations: { at_most: 0 } }
 choose: { metric: validity.schema_violations }
+release: { enabled: false }
+schedule: null
 """
 SMALL_PARAMETERS = """
 specs: [small]
