@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -30,6 +30,7 @@ from pipeline.registry import family, metric
 from pipeline.spec import Spec
 from pipeline.steps import seconds
 from pipeline.synthesizer import Synthesizer
+from pipeline.versions import installed
 from pipeline.workspace import Workspace, read_json, sha256
 from tabular.schema import Schema
 
@@ -97,15 +98,9 @@ def commit(root: Path) -> str | None:
 def environment(root: Path) -> Environment:
     """Return what it runs on."""
     lock = root / "requirements.lock"
-    packages: dict[str, str] = {}
-    for package in PACKAGES:
-        try:
-            packages[package] = version(package)
-        except PackageNotFoundError:
-            packages[package] = "not installed"
     return Environment(
         lock_sha256=sha256(lock) if lock.exists() else None,
-        packages=packages,
+        packages=installed(PACKAGES),
         machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
     )
 

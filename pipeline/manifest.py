@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import machine, python_version
 from typing import Literal, Self
@@ -20,6 +19,7 @@ from pipeline.git import Repository
 from pipeline.hashing import folder_sha256, rows_sha256
 from pipeline.spec import Name
 from pipeline.steps import ROOMS, code_sha256
+from pipeline.versions import installed
 from pipeline.workspace import Workspace, read_json, sha256
 
 LOCK_FILE = "requirements.lock"
@@ -238,13 +238,7 @@ def code_facts() -> Code:
 
 def package_versions() -> dict[str, str]:
     """Return the versions of what makes and judges rows."""
-    found = {"python": python_version(), "machine": machine()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    return {"python": python_version(), "machine": machine(), **installed(PACKAGES)}
 
 
 def _hashes(workspace: Workspace, model: str) -> Hashes:

@@ -8,24 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import Mistake
-from pipeline.sources import Loaded, load
+from pipeline.sources import load
 from pipeline.spec import Source
-
-
-def write(folder: Path, content: bytes | str, name: str = "rows.csv") -> str:
-    (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    return name
-
-
-def read(folder: Path, content: bytes | str, name: str = "rows.csv", **said: object) -> Loaded:
-    return load(Source.model_validate({"path": write(folder, content, name), **said}), folder)
-
-
-def refusal(folder: Path, content: bytes | str, name: str = "rows.csv", **said: object) -> str:
-    with pytest.raises(Mistake) as caught:
-        read(folder, content, name, **said)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+from tests.pipeline.reading import read, refusal
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

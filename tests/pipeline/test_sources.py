@@ -17,8 +17,9 @@ import zstandard
 
 from pipeline.errors import Mistake
 from pipeline.places import masked
-from pipeline.sources import Loaded, load
+from pipeline.sources import load
 from pipeline.spec import Source
+from tests.pipeline.reading import read, refusal, write
 
 ROWS = pa.table(
     {
@@ -28,22 +29,6 @@ ROWS = pa.table(
         "truth": pa.array([True, False, None]),
     }
 )
-
-
-def write(folder: Path, content: bytes | str, name: str = "rows.csv") -> str:
-    (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    return name
-
-
-def read(folder: Path, content: bytes | str, name: str = "rows.csv", **said: object) -> Loaded:
-    return load(Source.model_validate({"path": write(folder, content, name), **said}), folder)
-
-
-def refusal(folder: Path, content: bytes | str, name: str = "rows.csv", **said: object) -> str:
-    with pytest.raises(Mistake) as caught:
-        read(folder, content, name, **said)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def as_csv(rows: pa.Table) -> bytes:
