@@ -63,6 +63,7 @@ class GroupPrevalence(Metric):
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
     ideal: ClassVar[float] = 0.0
     title: ClassVar[str] = "Group prevalence"
+    needs = ("sensitive",)
     definition: ClassVar[str] = (
         "Largest absolute difference, over sensitive groups, between real and synthetic group share or outcome given "
         "the group; 0 (alike) to 1 for classes (statistical parity on data: Kamiran & Calders 2012, "

@@ -25,6 +25,7 @@ class TrainSyntheticTestReal(Metric):
     better: ClassVar[Literal["lower", "higher", "none"]] = "higher"
     ideal: ClassVar[float] = 1.0
     title: ClassVar[str] = "Train on synthetic, test on real"
+    needs = ("target",)
     definition: ClassVar[str] = (
         "Score on unseen real rows of gradient-boosted trees trained on synthetic ones: ROC AUC (0.5 chance, 1 "
         "perfect) for classes, R² (at most 1) for numbers (Esteban et al. 2017, arXiv:1706.02633)."

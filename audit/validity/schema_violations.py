@@ -22,6 +22,7 @@ class SchemaViolations(Metric):
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
     ideal: ClassVar[float] = 0.0
     title: ClassVar[str] = "Schema violations"
+    spread = "exact"
     definition: ClassVar[str] = (
         "Share of synthetic rows that break the schema: type, range, category or null; 0 (none) to 1. A count "
         "over all rows, exact for this table."
