@@ -25,6 +25,7 @@ HOMES = {
     "sdmetrics": {"audit"},
     "fairlearn": {"audit"},
     "scipy": {"models", "audit"},
+    "statsmodels": {"audit"},
     "jinja2": {"audit"},
     "yaml": {"pipeline", "dags"},
     "pandas": {"tabular", "audit", "pipeline"},
