@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
@@ -36,28 +37,75 @@ class Check(Part):
     sentence: str
 
 
+class Waiver(Part):
+    """Somebody's word that a gate does not count, with a reason, a name and a day after which it counts again."""
+
+    reason: str = Field(min_length=1)
+    author: str = Field(min_length=1)
+    expires: date
+
+
 class Gate(Part):
-    """One demand of the specification and whether it was met.
+    """One demand of the policy or of the specification and whether it was met.
 
     Attributes:
         metric: Name of the metric, `question.name`.
         demand: The demand as a sentence.
         verdict: Whether it was met.
+        origin: Who demands it: the policy, or the specification beyond it.
         value: What the synthetic rows got.
         interval: Its uncertainty.
         reference: What fresh real rows get.
         bound: The value that the demand comes to, drawn in the charts.
+        fails_beyond: The value beyond which the whole interval must lie for a failure.
+        power: What could have been seen with so many rows, as a sentence.
+        waiver: Who waived it until when, and why; it then counts neither way.
         sentence: Why this verdict.
     """
 
     metric: str
     demand: str
     verdict: GateVerdict
+    origin: Literal["policy", "specification"] = "policy"
     value: float | None = None
     interval: Interval | None = None
     reference: float | None = None
     bound: float | None = None
+    fails_beyond: float | None = None
+    power: str | None = None
+    waiver: Waiver | None = None
     sentence: str = ""
+
+
+class Control(Part):
+    """Rows whose faults are known, put to the same gates: the audit's own audit.
+
+    Attributes:
+        name: `fresh`, `copy`, `paste` or `shuffled`.
+        title: What the rows are, in words.
+        question: Which question they were put to; None for every gate.
+        expected: What the gates must say.
+        got: What they said: `failed` where one gate failed, `inconclusive` where none did but one was open.
+        right: Whether that is as expected; None where the rows were too few to tell.
+        gates: The gates, one by one.
+        sentence: What follows.
+    """
+
+    name: str
+    title: str
+    question: Question | None = None
+    expected: Literal["passed", "failed"]
+    got: GateVerdict
+    right: bool | None
+    gates: tuple[Gate, ...] = ()
+    sentence: str = ""
+
+
+class NotAsked(Part):
+    """A gate of the policy that the table gives nothing to judge by, and why."""
+
+    metric: str
+    reason: str
 
 
 class Answer(Part):
@@ -98,6 +146,8 @@ class ModelAudit(Part):
         verdict: Whether they may be released.
         reasons: Why, one sentence each.
         gates: The demands, one by one.
+        not_asked: Gates of the policy that the table gives nothing to judge by.
+        controls: What the same gates said of rows whose faults are known.
         estimates: Every metric's answer, by question and by the metric's short name.
         marginals: Shares of single columns for the charts.
         contract: What the contract says of its rows.
@@ -114,6 +164,8 @@ class ModelAudit(Part):
     verdict: Verdict
     reasons: tuple[str, ...] = ()
     gates: tuple[Gate, ...] = ()
+    not_asked: tuple[NotAsked, ...] = ()
+    controls: tuple[Control, ...] = ()
     estimates: dict[Question, dict[str, Answer]] = {}
     marginals: tuple[Marginal, ...] = ()
     contract: tuple[Check, ...] = ()
@@ -150,11 +202,14 @@ class ModelAudit(Part):
 def _finite_estimate(estimate: Estimate) -> Estimate:
     """Turn figures that are not numbers into none, so that they are never written and never look like an answer."""
     changes: dict[str, Any] = {"detail": tuple(_finite(dict(row)) for row in estimate.detail)}
-    for name in ("interval", "reference_interval"):
+    for name in ("interval", "reference_interval", "gap_interval"):
         if not _whole(getattr(estimate, name)):
             changes[name] = None
     if estimate.reference is not None and not math.isfinite(estimate.reference):
         changes |= {"reference": None, "reference_interval": None}
+    if estimate.gap is not None and not math.isfinite(estimate.gap):
+        changes |= {"gap": None, "gap_interval": None}
+    changes["curves"] = tuple(curve for curve in estimate.curves if all(map(math.isfinite, (*curve.x, *curve.y))))
     if estimate.value is None:
         changes |= {
             "interval": None,

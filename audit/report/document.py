@@ -5,7 +5,19 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from audit.report.answers import Answer, Check, Gate, GateVerdict, ModelAudit, Part, Rows, Verdict
+from audit.report.answers import (
+    Answer,
+    Check,
+    Control,
+    Gate,
+    GateVerdict,
+    ModelAudit,
+    NotAsked,
+    Part,
+    Rows,
+    Verdict,
+    Waiver,
+)
 from tabular.schema import Column, Kind, Role
 
 __all__ = [
@@ -13,6 +25,7 @@ __all__ = [
     "Answer",
     "Check",
     "ColumnRecord",
+    "Control",
     "Document",
     "Environment",
     "Fate",
@@ -21,9 +34,12 @@ __all__ = [
     "Inputs",
     "Missing",
     "ModelAudit",
+    "NotAsked",
+    "Policy",
     "Rows",
     "Run",
     "Verdict",
+    "Waiver",
 ]
 
 Fate = Literal["modelled", "made_anew", "left_out"]
@@ -134,6 +150,22 @@ class Environment(Part):
     machine: str = ""
 
 
+class Policy(Part):
+    """Who set the gates.
+
+    Attributes:
+        name: Name of the policy.
+        purpose: What rows that pass it are for.
+        sha256: Of the gates that were applied, the specification's own and the waivers included.
+        audits_so_far: How often these real rows were audited before; choosing the best of many audits is no audit.
+    """
+
+    name: str
+    purpose: str = ""
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    audits_so_far: int = 0
+
+
 class Missing(Part):
     """A metric that gave no value for a model, and why."""
 
@@ -149,6 +181,7 @@ class Document(Part):
     Attributes:
         schema_version: Version of this tree's shape.
         run: Which run.
+        policy: Who set the gates.
         inputs: What went in.
         contract: What the contract says of the real rows.
         models: One audit per model, in the specification's order.
@@ -162,8 +195,9 @@ class Document(Part):
         ValueError: If the chosen model is not among the accepted ones.
     """
 
-    schema_version: Literal["1"] = "1"
+    schema_version: Literal["2"] = "2"
     run: Run
+    policy: Policy = Policy(name="none")
     inputs: Inputs
     contract: tuple[Check, ...] = ()
     models: tuple[ModelAudit, ...]
