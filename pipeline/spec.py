@@ -5,13 +5,18 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from pipeline.complaints import combination_mistakes, metric_mistakes, model_mistakes, sentence
 from pipeline.errors import Mistake
+from tabular.rules import Rule
 from tabular.schema import Category, Kind
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+
+def _of_a_rule(text: str) -> str:
+    return Rule.parse(text).text
 
 
 class _All:
@@ -148,6 +153,7 @@ class Spec(Part):
         task: `classification` or `regression`; found from the target where not given.
         unit: Privacy unit (a person): rows that share its value stay on one side of the split.
         holdout: Share of rows, by unit, that no model ever sees.
+        rules: What every row must keep, in the words of `tabular.rules`, over columns by their name after renaming.
         models: Families to train and their settings; a family is a name in the registry.
         rows: Synthetic rows to generate; as many as training rows where not given.
         shard_rows: Rows generated at a time; shards run side by side.
@@ -166,6 +172,7 @@ class Spec(Part):
     task: Literal["classification", "regression"] | None = None
     unit: str | None = None
     holdout: float = Field(default=0.3, gt=0, lt=1)
+    rules: tuple[Annotated[str, AfterValidator(_of_a_rule)], ...] = ()
     models: dict[str, dict[str, JsonValue]] = Field(min_length=1)
     rows: int | None = Field(default=None, ge=1)
     shard_rows: int = Field(default=100_000, ge=1)
