@@ -14,11 +14,10 @@ from sklearn.metrics import r2_score, roc_auc_score
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from audit.bias.equal_opportunity import difference, true_positive_rates
-from audit.fidelity.column_shapes import distance
-from audit.fidelity.pair_trends import total_variation
 from audit.fidelity.sdmetrics_quality import SdmetricsQuality
 from audit.intervals import auc, clopper_pearson, share_difference, wilson
 from audit.reading import levels
+from audit.shape import distance, total_variation
 from audit.utility.train_synthetic_test_real import r_squared
 from tabular.schema import Column, Schema
 from tabular.table import Table
