@@ -150,21 +150,26 @@ def audit(
     synthetic: Annotated[str, typer.Argument(help="Synthetic rows, from any tool.")],
     folder: Annotated[Path, typer.Option("--out", help="Folder for report.html and audit.json.")],
     holdout: Annotated[str | None, typer.Option(help="Real rows that the generator never saw.")] = None,
-    spec: Annotated[Path | None, typer.Option(help="Specification: columns, target and demands.")] = None,
+    spec: Annotated[Path | None, typer.Option(help="Specification: columns, target, rules and demands.")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="Gates that count: structural, analytics, ml [default: the spec's].")
+    ] = None,
     as_json: Json = False,
     root: Root = None,
 ) -> None:
-    """Judge anybody's synthetic table against real rows."""
+    """Judge anybody's synthetic table; ends with 0 for PASS, 1 FAIL, 3 INCONCLUSIVE, 4 INVALID."""
     from pipeline.appraisal import appraise
     from pipeline.tables import show_appraisal
+    from pipeline.verdicts import EXIT_CODES
     from pipeline.watching import watching
 
     with watching(err) as show:
-        result = appraise(_root(root), real, synthetic, holdout, spec, folder, show)
+        result = appraise(_root(root), (real, synthetic, holdout), spec, policy, folder, show)
     if as_json:
         _print_json(result)
     else:
         show_appraisal(out, folder)
+    raise typer.Exit(EXIT_CODES[str(result["verdict"])])
 
 
 @app.command()

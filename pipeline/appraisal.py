@@ -10,29 +10,32 @@ import numpy as np
 import pandas as pd
 from pydantic import JsonValue
 
-from audit.core import Estimate, Evidence
+from audit.core import Evidence
 from audit.report.document import Check, ColumnRecord, Document, Inputs, ModelAudit, Rows, Run
 from audit.report.marginals import marginals
-from audit.report.page import render
-from pipeline import gates
 from pipeline.checking import published
 from pipeline.contract import build_suite, run_suite
-from pipeline.dossier import answers, commit, environment
+from pipeline.dossier import answers, commit, environment, write_report
 from pipeline.errors import Mistake
-from pipeline.judging import measure
+from pipeline.estimates import Measured
+from pipeline.evidence import declared
+from pipeline.judging import found
+from pipeline.measuring import bench
 from pipeline.monitoring import Show
+from pipeline.policies import asked, policy, record
 from pipeline.registry import metric, metrics
 from pipeline.sources import Loaded, load
-from pipeline.spec import Demand, Source, Spec
+from pipeline.spec import Source, Spec
 from pipeline.split import split
 from pipeline.steps import generator
+from pipeline.verdicts import Verdict, judge
 from pipeline.view import apply
-from pipeline.workspace import write_text
 from tabular.infer import Override, infer_schema
 from tabular.schema import Schema
 from tabular.table import Table
 
 HELD_BACK = 0.3
+DEFAULT_POLICY = "analytics"
 NO_HOLDOUT = "no holdout was given: rows that the generator never saw are needed to tell copying from resemblance"
 
 
@@ -47,16 +50,21 @@ class Given:
 
 
 def appraise(
-    root: Path, real: str, synthetic: str, holdout: str | None, spec_path: Path | None, folder: Path, show: Show
+    root: Path,
+    tables: tuple[str, str, str | None],
+    spec_path: Path | None,
+    policy_name: str | None,
+    folder: Path,
+    show: Show,
 ) -> dict[str, JsonValue]:
-    """Judge synthetic rows against real ones and write audit.json and report.html.
+    """Judge synthetic rows against real ones and write the audit, for programs and for people.
 
     Args:
         root: The project's folder; paths are relative to it.
-        real: Real rows that the generator learned from.
-        synthetic: Rows to judge, from any tool.
-        holdout: Real rows that the generator never saw; without them privacy is not judged.
-        spec_path: Specification with columns, target, unit and demands; default demands without one.
+        tables: Real rows that the generator learned from; rows to judge, from any tool; and real rows that the
+            generator never saw, without which privacy is not judged.
+        spec_path: Specification with columns, target, unit, rules and demands.
+        policy_name: Policy in place of the specification's.
         folder: Where to write.
         show: Where progress goes.
 
@@ -67,6 +75,7 @@ def appraise(
         Mistake: If a source cannot be used.
     """
     spec = None if spec_path is None else Spec.load(spec_path)
+    real, synthetic, holdout = tables
     show("audit", 0.02, "reading")
     given = Given(
         load(_source(spec, root, real), root),
@@ -75,24 +84,24 @@ def appraise(
         spec,
     )
     evidence, schema = _evidence(given)
-    names = metrics()
-    estimates: dict[str, Estimate] = {}
-    for place, name in enumerate(names):
-        show("audit", 0.1 + 0.85 * place / len(names), name)
-        if given.holdout is None and name.startswith("privacy."):
-            estimates[name] = Estimate(value=None, not_computed=NO_HOLDOUT)
-        else:
-            estimates[name] = measure(name, evidence, 0 if spec is None else spec.seed)
-    document = _document(root, given, schema, evidence, estimates, Path(synthetic).stem or "synthetic")
-    write_text(folder / "audit.json", document.to_json())
-    write_text(folder / "report.html", render(document))
+    policy_ = policy(policy_name or (DEFAULT_POLICY if spec is None else spec.policy), root)
+    gates, moot = asked(policy_, spec, schema, evidence.declared)
+    reach = {} if given.holdout is not None else {"privacy": NO_HOLDOUT}
+    with bench(evidence.seed) as place:
+        gated = {each.metric for each in gates}
+        measured = place.measure(
+            evidence, None, gated, lambda share, name: show("audit", 0.05 + 0.9 * share, name), reach
+        )
+    contract = _contract(schema, evidence)
+    broken = tuple(each.sentence for each in contract if not each.success)
+    better = {each: metric(each).better for each in metrics()}
+    verdict = judge(gates, found(measured, broken), better, datetime.now(UTC).date(), moot)
+    judged = _judged(given, evidence, verdict, measured, Path(synthetic).stem or "synthetic")
+    document = _document(root, given, schema, evidence, judged.model_copy(update={"contract": contract}))
+    document = document.model_copy(update={"policy": record(policy_, spec, 0)})
+    written = write_report(folder, document)
     show("audit", 1.0, document.verdict)
-    return {
-        "verdict": document.verdict,
-        "reasons": list(document.reasons),
-        "report": str(folder / "report.html"),
-        "audit": str(folder / "audit.json"),
-    }
+    return {"verdict": document.verdict, "reasons": list(document.reasons), **written}
 
 
 def _source(spec: Spec | None, root: Path, path: str) -> Source:
@@ -125,7 +134,9 @@ def _evidence(given: Given) -> tuple[Evidence, Schema]:
     synthetic, broken = Table.coerce(schema, rows)
     modelled = [column.name for column in schema.modelled]
     train, holdout = _sides(given, real)
-    return Evidence(train, holdout, synthetic, np.asarray(broken[modelled].to_numpy().any(axis=1))), schema
+    mask = np.asarray(broken[modelled].to_numpy().any(axis=1))
+    seed = 0 if given.spec is None else given.spec.seed
+    return Evidence(train, holdout, synthetic, mask, declared=declared(given.spec, schema), seed=seed), schema
 
 
 def _sides(given: Given, real: Table) -> tuple[Table, Table]:
@@ -137,52 +148,42 @@ def _sides(given: Given, real: Table) -> tuple[Table, Table]:
     return real.take(train), real.take(holdout)
 
 
-def _document(
-    root: Path, given: Given, schema: Schema, evidence: Evidence, estimates: Mapping[str, Estimate], name: str
-) -> Document:
-    demands = _demands(given.spec, schema)
-    better = {each: metric(each).better for each in metrics()}
-    contract = tuple(
-        Check.model_validate(result.model_dump(mode="json"))
-        for result in run_suite(build_suite(schema), evidence.synthetic)
-    )
-    broken = tuple(each.sentence for each in contract if not each.success)
-    verdict = gates.judge(demands, estimates, better, broken)
-    judged = ModelAudit(
+def _contract(schema: Schema, evidence: Evidence) -> tuple[Check, ...]:
+    results = run_suite(build_suite(schema), evidence.synthetic)
+    return tuple(Check.model_validate(result.model_dump(mode="json")) for result in results)
+
+
+def _judged(given: Given, evidence: Evidence, verdict: Verdict, measured: Measured, name: str) -> ModelAudit:
+    return ModelAudit(
         name=name,
         synthetic=Rows(rows=len(evidence.synthetic), sha256=given.synthetic.sha256),
         verdict=verdict.verdict,
         reasons=verdict.reasons,
         gates=verdict.gates,
-        estimates=answers(estimates),
+        not_asked=verdict.not_asked,
+        controls=verdict.controls,
+        estimates=answers(measured.estimates),
         marginals=marginals(evidence),
-        contract=contract,
     )
+
+
+def _document(root: Path, given: Given, schema: Schema, evidence: Evidence, judged: ModelAudit) -> Document:
     return Document(
         run=Run(
-            spec=name if given.spec is None else given.spec.name,
+            spec=judged.name if given.spec is None else given.spec.name,
             run="audit",
             when=datetime.now(UTC).replace(microsecond=0),
-            seed=0 if given.spec is None else given.spec.seed,
+            seed=evidence.seed,
             commit=commit(root),
             version=version("lookalike"),
         ),
         inputs=_inputs(given, schema, evidence),
         models=(judged,),
-        chosen=name if verdict.verdict == "accepted" else None,
-        verdict=verdict.verdict,
-        reasons=verdict.reasons,
+        chosen=judged.name if judged.verdict == "accepted" else None,
+        verdict=judged.verdict,
+        reasons=judged.reasons,
         environment=environment(root),
     )
-
-
-def _demands(spec: Spec | None, schema: Schema) -> Mapping[str, Demand]:
-    """Return the specification's demands, else the default ones that the schema gives something to judge by."""
-    if spec is not None and spec.demands:
-        return spec.demands
-    moot = [] if schema.target else ["utility"]
-    moot += [] if schema.sensitive else ["bias"]
-    return {name: demand for name, demand in gates.DEFAULT_DEMANDS.items() if name.split(".")[0] not in moot}
 
 
 def _inputs(given: Given, schema: Schema, evidence: Evidence) -> Inputs:

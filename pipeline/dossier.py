@@ -24,14 +24,15 @@ from audit.report.document import (
     Run,
 )
 from audit.report.marginals import marginals
-from pipeline import gates
 from pipeline.evidence import gather
+from pipeline.policies import policy, record
 from pipeline.registry import family, metric
 from pipeline.spec import Spec
 from pipeline.steps import seconds
 from pipeline.synthesizer import Synthesizer
+from pipeline.verdicts import Verdict, overall
 from pipeline.versions import installed
-from pipeline.workspace import Workspace, read_json, sha256
+from pipeline.workspace import Workspace, read_json, sha256, write_text
 from tabular.schema import Schema
 
 PACKAGES = (
@@ -51,7 +52,7 @@ def assemble(
     spec: Spec,
     workspace: Workspace,
     estimates: Mapping[str, Mapping[str, Estimate]],
-    verdicts: Mapping[str, gates.Verdict],
+    judged: Mapping[str, Verdict],
     chosen: str | None,
 ) -> Document:
     """Gather one run's document."""
@@ -64,12 +65,13 @@ def assemble(
             commit=commit(workspace.root),
             version=version("lookalike"),
         ),
+        policy=record(policy(spec.policy, workspace.root), spec, _audits_so_far(workspace)),
         inputs=_inputs(workspace),
         contract=_checks(read_json(workspace.real_contract)),
-        models=tuple(_model(spec, workspace, name, estimates[name], verdicts[name]) for name in spec.models),
+        models=tuple(_model(spec, workspace, name, estimates[name], judged[name]) for name in spec.models),
         chosen=chosen,
-        verdict=gates.overall(verdicts),
-        reasons=_reasons(verdicts, chosen, spec),
+        verdict=overall(judged),
+        reasons=_reasons(judged, chosen, spec),
         environment=environment(workspace.root),
     )
 
@@ -83,6 +85,27 @@ def answers(estimates: Mapping[str, Estimate]) -> dict[Question, dict[str, Answe
             if name.startswith(f"{question}.")
         }
         for question in QUESTIONS
+    }
+
+
+def write_report(folder: Path, document: Document) -> dict[str, JsonValue]:
+    """Write an audit for programs and for people, whole and without anything that only few real rows hold.
+
+    Returns:
+        The paths of what was written.
+    """
+    from audit.report.page import render
+    from audit.report.public import scrub
+
+    public = scrub(document)
+    write_text(folder / "audit.json", document.to_json())
+    write_text(folder / "report.html", render(document))
+    write_text(folder / "audit.public.json", public.to_json())
+    write_text(folder / "report.public.html", render(public))
+    return {
+        "report": str(folder / "report.html"),
+        "audit": str(folder / "audit.json"),
+        "public": str(folder / "report.public.html"),
     }
 
 
@@ -105,6 +128,11 @@ def environment(root: Path) -> Environment:
     )
 
 
+def _audits_so_far(workspace: Workspace) -> int:
+    """Count the other runs of this specification that were audited."""
+    return sum(path.parent != workspace.home for path in workspace.home.parent.glob("*/audit.json"))
+
+
 def _inputs(workspace: Workspace) -> Inputs:
     facts = read_json(workspace.source)
     if not isinstance(facts, dict):
@@ -123,9 +151,9 @@ def _inputs(workspace: Workspace) -> Inputs:
 
 
 def _model(
-    spec: Spec, workspace: Workspace, name: str, estimates: Mapping[str, Estimate], verdict: gates.Verdict
+    spec: Spec, workspace: Workspace, name: str, estimates: Mapping[str, Estimate], verdict: Verdict
 ) -> ModelAudit:
-    evidence: Evidence = gather(workspace, name)
+    evidence: Evidence = gather(workspace, name, spec)
     settings: dict[str, JsonValue] = family(name).Config.model_validate(spec.models[name]).model_dump(mode="json")
     stages = {stage: seconds(workspace, f"{stage}.{name}") for stage in ("train", "generate.0", "check")}
     return ModelAudit(
@@ -137,6 +165,8 @@ def _model(
         verdict=verdict.verdict,
         reasons=verdict.reasons,
         gates=verdict.gates,
+        not_asked=verdict.not_asked,
+        controls=verdict.controls,
         estimates=answers(estimates),
         marginals=marginals(evidence),
         contract=_checks(read_json(workspace.contract(name))),
@@ -153,11 +183,11 @@ def _checks(records: JsonValue) -> tuple[Check, ...]:
     )
 
 
-def _reasons(verdicts: Mapping[str, gates.Verdict], chosen: str | None, spec: Spec) -> tuple[str, ...]:
+def _reasons(judged: Mapping[str, Verdict], chosen: str | None, spec: Spec) -> tuple[str, ...]:
     if chosen is not None:
-        accepted = [name for name, verdict in verdicts.items() if verdict.verdict == "accepted"]
+        accepted = [name for name, verdict in judged.items() if verdict.verdict == "accepted"]
         why = f"best of {len(accepted)} accepted by {spec.choose.metric}" if len(accepted) > 1 else "the one accepted"
         return (f"{chosen} is released: {why}",)
     return tuple(
-        f"{name} is {verdict.verdict}: {reason}" for name, verdict in verdicts.items() for reason in verdict.reasons
+        f"{name} is {verdict.verdict}: {reason}" for name, verdict in judged.items() for reason in verdict.reasons
     )

@@ -1,167 +1,184 @@
-"""Estimates against the spec's demands: the only place that decides."""
+"""One demand against one estimate: the place where a figure becomes a word."""
 
-from collections.abc import Mapping
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict
+from typing import Literal, NamedTuple
 
 from audit.core import Estimate
-from audit.report.document import Gate, GateVerdict
+from audit.report.document import Gate, GateVerdict, Waiver
 from pipeline.spec import Demand
 
-Word = Literal["accepted", "refused", "inconclusive", "invalid"]
 Better = Literal["lower", "higher", "none"]
 
-DEFAULT_DEMANDS: dict[str, Demand] = {
-    "fidelity.column_shapes": Demand(times_reference=3),
-    "fidelity.pair_trends": Demand(times_reference=3),
-    "utility.train_synthetic_test_real": Demand(from_reference=0.1),
-    "bias.group_prevalence": Demand(from_reference=0.1),
-    "validity.schema_violations": Demand(at_most=0),
-    "privacy.exact_copies": Demand(at_most=0.005),
-    "privacy.membership_inference": Demand(at_most=0.6),
-}
 
+class Asked(NamedTuple):
+    """One gate that counts.
 
-class Verdict(BaseModel):
-    """All gates of one model, and what follows from them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    verdict: Word
-    reasons: tuple[str, ...]
-    gates: tuple[Gate, ...]
-
-
-def judge(
-    demands: Mapping[str, Demand],
-    estimates: Mapping[str, Estimate],
-    better: Mapping[str, Better],
-    broken_contract: tuple[str, ...] = (),
-) -> Verdict:
-    """Judge one model.
-
-    Args:
-        demands: What is demanded, by metric.
-        estimates: What was found, by metric.
-        better: Direction of each metric.
-        broken_contract: Sentences of the contract that the synthetic rows break; any of them refuses.
-
-    Returns:
-        The verdict: invalid before refused before inconclusive before accepted. Nothing demanded is inconclusive.
+    Attributes:
+        metric: Name of the metric, `question.name`.
+        demand: What it must show.
+        origin: Who demands it.
+        waiver: Who waived it; None where nobody did.
     """
-    gates = tuple(
-        _gate(name, demand, estimates.get(name), better.get(name, "lower")) for name, demand in demands.items()
-    )
-    words = {gate.verdict for gate in gates}
-    reasons = tuple(gate.sentence for gate in gates if gate.verdict != "passed")
-    reasons += tuple(f"the contract is broken: {sentence}" for sentence in broken_contract)
-    if not gates:
-        return Verdict(verdict="inconclusive", reasons=("nothing was demanded, so nothing was shown",), gates=())
-    if "invalid" in words:
-        return Verdict(verdict="invalid", reasons=reasons, gates=gates)
-    if "failed" in words or broken_contract:
-        return Verdict(verdict="refused", reasons=reasons, gates=gates)
-    return Verdict(
-        verdict="inconclusive" if "inconclusive" in words else "accepted",
-        reasons=reasons or (f"all {len(gates)} demands are met",),
-        gates=gates,
-    )
+
+    metric: str
+    demand: Demand
+    origin: Literal["policy", "specification"] = "policy"
+    waiver: Waiver | None = None
 
 
-def overall(verdicts: Mapping[str, Verdict]) -> Word:
-    """Return the run's verdict: accepted if any model is; else the gravest question left open."""
-    words = {verdict.verdict for verdict in verdicts.values()}
-    for word in ("accepted", "invalid", "inconclusive"):
-        if word in words:
-            return word
-    return "refused"
+class Span(NamedTuple):
+    """What is judged, turned so that lower is better, and up to where.
+
+    Attributes:
+        low: Best end of the interval.
+        high: Worst end of it.
+        limit: What the worst end may reach; None where there is nothing to measure by.
+        fails: Beyond this the best end makes a failure.
+        floor: What fresh real rows score at best; None where unknown or where it cannot matter.
+    """
+
+    low: float
+    high: float
+    limit: float | None
+    fails: float
+    floor: float | None
 
 
-def choose(
-    verdicts: Mapping[str, Verdict], estimates: Mapping[str, Mapping[str, Estimate]], metric: str, better: Better
-) -> str | None:
-    """Return the accepted model that is best by one metric; the first named wins a tie; None if none is accepted."""
-    accepted = [name for name, verdict in verdicts.items() if verdict.verdict == "accepted"]
-    sign = -1.0 if better == "higher" else 1.0
+def gate(asked: Asked, estimate: Estimate | None, better: Better) -> Gate:
+    """Judge one demand.
 
-    def rank(name: str) -> float:
-        estimate = estimates[name].get(metric)
-        return float("inf") if estimate is None or estimate.value is None else sign * estimate.value
-
-    return min(accepted, key=rank, default=None)
-
-
-def _gate(name: str, demand: Demand, estimate: Estimate | None, better: Better) -> Gate:
-    """Judge one demand: passed where the whole interval meets it, failed where none of it does."""
+    Passed where the whole interval meets the limit, failed where the whole interval lies beyond the limit (or beyond
+    `fails_beyond`, where the demand has one), inconclusive between, and invalid where fresh real rows would miss it.
+    """
+    name, demand = asked.metric, asked.demand
     if estimate is None or estimate.value is None:
         why = "it was not computed" if estimate is None else estimate.not_computed
         return Gate(
-            metric=name, demand=_words(demand, None), verdict="inconclusive", sentence=f"{name} has no value: {why}"
+            metric=name,
+            demand=_words(demand, None),
+            verdict="inconclusive",
+            origin=asked.origin,
+            waiver=asked.waiver,
+            sentence=f"{name} has no value: {why}",
         )
-    limit, lower_is_better = _limit(demand, estimate, better)
-    text = _words(demand, limit)
-    low, high = estimate.value, estimate.value
-    if estimate.interval is not None:
-        low, high = min(low, estimate.interval.low), max(high, estimate.interval.high)
-    sign = 1.0 if lower_is_better else -1.0
-    floor = _floor(estimate, lower_is_better)
-    best, worst = (low, high) if lower_is_better else (high, low)
-    verdict: GateVerdict
-    if limit is None:
-        verdict, why = "inconclusive", ", but there is no reference: fresh real rows could not be measured"
-    elif floor is not None and sign * floor > sign * limit:
-        verdict, why = "invalid", f", but fresh real rows themselves give {_number(estimate.reference)}"
-    elif sign * worst <= sign * limit:
-        verdict, why = "passed", ""
-    elif sign * best > sign * limit:
-        verdict, why = "failed", ""
-    else:
-        verdict, why = "inconclusive", ": too uncertain to tell"
+    lower = _lower_is_better(demand, better)
+    span = _span(demand, estimate, lower)
+    verdict, why = _judged(span, estimate)
+    sign = 1.0 if lower else -1.0
+    bound = None if span.limit is None else _in_units(span.limit, demand, estimate, sign)
+    interval = estimate.interval
+    ends = "" if interval is None else f" [{_number(interval.low)}, {_number(interval.high)}]"
+    text = _words(demand, bound)
     return Gate(
         metric=name,
         demand=text,
         verdict=verdict,
+        origin=asked.origin,
         value=estimate.value,
-        interval=estimate.interval,
+        interval=interval,
         reference=estimate.reference,
-        bound=limit,
-        sentence=f"{name} is {_number(estimate.value)} [{_number(low)}, {_number(high)}], {text}{why}",
+        bound=bound,
+        fails_beyond=None if span.limit is None else _in_units(span.fails, demand, estimate, sign),
+        power=estimate.power or _power(estimate),
+        waiver=asked.waiver,
+        sentence=f"{name} is {_number(estimate.value)}{ends}, {text}{_paired(demand, estimate)}{why}",
     )
 
 
-def _floor(estimate: Estimate, lower_is_better: bool) -> float | None:
-    """Return the best that fresh real rows may score: their interval's good end, so that luck voids nothing."""
-    if estimate.reference is None or estimate.reference_interval is None:
-        return estimate.reference
-    ends = (estimate.reference, estimate.reference_interval.low, estimate.reference_interval.high)
-    return min(ends) if lower_is_better else max(ends)
+def _judged(span: Span, estimate: Estimate) -> tuple[GateVerdict, str]:
+    if span.limit is None:
+        return "inconclusive", ", but there is no reference: fresh real rows could not be measured"
+    if span.floor is not None and span.floor > max(span.limit, span.fails):
+        return "invalid", f", but fresh real rows themselves give {_number(estimate.reference)}"
+    if span.low > span.fails:
+        return "failed", ""
+    if span.high <= span.limit:
+        return "passed", ""
+    return "inconclusive", ": too uncertain to tell" if span.low <= span.limit else ": worse than wanted, no clear fail"
 
 
-def _limit(demand: Demand, estimate: Estimate, better: Better) -> tuple[float | None, bool]:
-    """Return the limit in the metric's own units, and whether the value must lie below it."""
-    if demand.at_most is not None:
-        return demand.at_most, True
-    if demand.at_least is not None:
-        return demand.at_least, False
-    lower = better != "higher"
+def _span(demand: Demand, estimate: Estimate, lower: bool) -> Span:
+    """Turn demand and estimate so that lower is better."""
+    sign = 1.0 if lower else -1.0
+    assert estimate.value is not None
+    if demand.from_reference is not None and estimate.gap is not None and estimate.gap_interval is not None:
+        low, high = _ends(estimate.gap, estimate.gap_interval.low, estimate.gap_interval.high, sign)
+        fails = demand.from_reference if demand.fails_beyond is None else demand.fails_beyond
+        return Span(low, high, demand.from_reference, fails, None)
+    interval = estimate.interval
+    ends = (estimate.value,) * 2 if interval is None else (interval.low, interval.high)
+    low, high = _ends(estimate.value, *ends, sign)
+    limits = [_limit(each, demand, estimate, sign) for each in (_asked(demand), demand.fails_beyond)]
+    return Span(low, high, limits[0], limits[0] or 0.0 if limits[1] is None else limits[1], _floor(estimate, sign))
+
+
+def _ends(value: float, first: float, second: float, sign: float) -> tuple[float, float]:
+    turned = (sign * value, sign * first, sign * second)
+    return min(turned), max(turned)
+
+
+def _asked(demand: Demand) -> float | None:
+    given = (demand.at_most, demand.at_least, demand.times_reference, demand.from_reference)
+    return next(each for each in given if each is not None)
+
+
+def _limit(number: float | None, demand: Demand, estimate: Estimate, sign: float) -> float | None:
+    """Return one of the demand's numbers in the metric's units, turned so that lower is better."""
+    if number is None or demand.at_most is not None or demand.at_least is not None:
+        return None if number is None else sign * number
     if estimate.reference is None:
-        return None, lower
+        return None
     if demand.times_reference is not None:
-        return demand.times_reference * estimate.reference, lower
-    step = demand.from_reference or 0.0
-    return estimate.reference + (step if lower else -step), lower
+        return number * estimate.reference
+    return sign * estimate.reference + number
+
+
+def _in_units(turned: float, demand: Demand, estimate: Estimate, sign: float) -> float:
+    """Return a turned limit as the metric's own figure, so that it can be drawn beside the value."""
+    if demand.from_reference is not None and estimate.gap is not None and estimate.value is not None:
+        return estimate.value - estimate.gap + sign * turned
+    return sign * turned
+
+
+def _floor(estimate: Estimate, sign: float) -> float | None:
+    """Return the best that fresh real rows may score: their interval's good end, so that luck voids nothing."""
+    if estimate.reference is None:
+        return None
+    interval = estimate.reference_interval
+    ends = (estimate.reference,) if interval is None else (estimate.reference, interval.low, interval.high)
+    return min(sign * end for end in ends)
+
+
+def _lower_is_better(demand: Demand, better: Better) -> bool:
+    if demand.at_most is not None:
+        return True
+    return False if demand.at_least is not None else better != "higher"
+
+
+def _paired(demand: Demand, estimate: Estimate) -> str:
+    interval = estimate.gap_interval
+    if demand.from_reference is None or estimate.gap is None or interval is None:
+        return ""
+    return f", found {_number(estimate.gap)} [{_number(interval.low)}, {_number(interval.high)}] from it"
+
+
+def _power(estimate: Estimate) -> str | None:
+    """Say how small a difference the interval could still tell."""
+    interval = estimate.gap_interval or estimate.interval
+    if interval is None:
+        return None
+    return f"differences below {_number((interval.high - interval.low) / 2)} would not have been seen"
 
 
 def _words(demand: Demand, limit: float | None) -> str:
     result = "" if limit is None else f" = {_number(limit)}"
+    beyond = "" if demand.fails_beyond is None else f", fails beyond {_number(demand.fails_beyond)}"
     if demand.at_most is not None:
-        return f"wanted at most {_number(demand.at_most)}"
+        return f"wanted at most {_number(demand.at_most)}{beyond}"
     if demand.at_least is not None:
-        return f"wanted at least {_number(demand.at_least)}"
+        return f"wanted at least {_number(demand.at_least)}{beyond}"
     if demand.times_reference is not None:
-        return f"wanted at most {_number(demand.times_reference)} x fresh real rows{result}"
-    return f"wanted within {_number(demand.from_reference)} of fresh real rows{result}"
+        return f"wanted at most {_number(demand.times_reference)} x fresh real rows{result}{beyond}"
+    return f"wanted within {_number(demand.from_reference)} of fresh real rows{result}{beyond}"
 
 
 def _number(value: float | None) -> str:

@@ -1,41 +1,47 @@
 """The stages that judge: the audit's five questions, and the decision on what they found."""
 
 import shutil
+import threading
 from collections.abc import Callable
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
-from pydantic import JsonValue, TypeAdapter
+from pydantic import JsonValue
 
-from audit.core import QUESTIONS, Estimate, Evidence, Question
-from pipeline import gates
-from pipeline.checking import broken_sentences
-from pipeline.dossier import assemble
+from audit.core import Evidence, Question
+from audit.membership import contaminated
+from audit.report.document import NotAsked
+from pipeline import verdicts
+from pipeline.checking import broken_sentences, published
+from pipeline.dossier import assemble, write_report
 from pipeline.errors import Mistake
-from pipeline.evidence import gather
-from pipeline.monitoring import Show
+from pipeline.estimates import Measured
+from pipeline.evidence import declared, gather
+from pipeline.gates import Asked
+from pipeline.making import schema_of
+from pipeline.measuring import Bench, bench
+from pipeline.policies import asked, policy
 from pipeline.registry import metric, metrics
 from pipeline.stages import Call
-from pipeline.steps import fingerprint, generator, once
+from pipeline.steps import fingerprint, once
 from pipeline.workspace import Workspace, read_json, replacing, write_json, write_text
 
-Estimates = dict[str, Estimate]
-ESTIMATES = TypeAdapter(Estimates)
+Tell = Callable[[float, str], None]
 
 
 def audit(this: Call) -> dict[str, JsonValue]:
     """Answer one question, or all five, for one model, or all; estimates only, no verdict."""
-    workspace, spec = this.workspace, this.spec
-    todo = [(name, question) for name in this.models for question in this.questions]
-    for done, (name, question) in enumerate(todo):
-        if not workspace.synthetic(name).exists():
-            raise Mistake(f"model {name!r}: its synthetic rows are not there; run `generate` and `check` first")
-        path = workspace.estimates(name, question)
-        inputs: dict[str, JsonValue] = {"seed": spec.seed, "metrics": list(metrics(question))}
-        files = [workspace.schema, workspace.train, workspace.holdout, workspace.synthetic(name)]
-        show = _scaled(this.show, f"audit {question}", done, len(todo))
-        action = partial(_answer, workspace, name, question, spec.seed, show)
-        once(workspace, f"audit.{name}.{question}", fingerprint(inputs, files), [path], action)
-        show(1.0, name)
+    threads = 1 if this.question is not None else None
+    with bench(this.spec.seed, threads) as place, ThreadPoolExecutor(len(this.questions), "question") as doors:
+        for done, name in enumerate(this.models):
+            if not this.workspace.synthetic(name).exists():
+                raise Mistake(f"model {name!r}: its synthetic rows are not there; run `generate` and `check` first")
+            read = _Once(this, name)
+            tells = _shares(this, name, done)
+            waiting = [doors.submit(_answer, this, name, each, place, read, tells[each]) for each in this.questions]
+            for each in waiting:
+                each.result()
+            this.show("audit", (done + 1) / len(this.models), name)
     return {"questions": list(this.questions)}
 
 
@@ -43,72 +49,107 @@ def decide(this: Call) -> dict[str, JsonValue]:
     """Judge every model, choose the one to release, put the others in quarantine, and write the report."""
     workspace, spec = this.workspace, this.spec
     workspace.release.unlink(missing_ok=True)  # a new decision: what was released before is not its release
-    estimates = {name: read_estimates(workspace, name) for name in spec.models}
+    measured = {name: Measured.of(workspace, name) for name in spec.models}
     better = {name: metric(name).better for name in metrics()}
-    verdicts = {
-        name: gates.judge(spec.demands, estimates[name], better, broken_sentences(read_json(workspace.contract(name))))
-        for name in spec.models
+    wanted, moot = demanded(this)
+    today = datetime.now(UTC).date()
+    judged = {
+        name: verdicts.judge(
+            wanted, found(each, broken_sentences(read_json(workspace.contract(name)))), better, today, moot
+        )
+        for name, each in measured.items()
     }
-    chosen = gates.choose(verdicts, estimates, spec.choose.metric, better[spec.choose.metric])
-    word = gates.overall(verdicts)
-    for name, verdict in verdicts.items():
+    estimates = {name: each.estimates for name, each in measured.items()}
+    chosen = verdicts.choose(judged, estimates, spec.choose.metric, better[spec.choose.metric])
+    word = verdicts.overall(judged)
+    for name, verdict in judged.items():
         _quarantine(workspace, name, verdict)
     this.show("decide", 0.3, f"{word}; writing the report")
-    document = assemble(spec, workspace, estimates, verdicts, chosen)
-    write_text(workspace.audit, document.to_json())
-    from audit.report.page import render
-
-    write_text(workspace.report, render(document))
+    document = assemble(spec, workspace, estimates, judged, chosen)
+    write_report(workspace.home, document)
     # `dvc repro` does not ingest anew where only a model's settings change: this is the specification that was judged.
     write_text(workspace.spec_file, spec.dump())
     content: dict[str, JsonValue] = {
         "verdict": word,
         "model": chosen,
         "reasons": list(document.reasons),
-        "models": {name: verdict.model_dump(mode="json") for name, verdict in verdicts.items()},
+        "models": {name: verdict.model_dump(mode="json") for name, verdict in judged.items()},
     }
     write_json(workspace.verdict, content)
     this.show("decide", 1.0, word)
     return {"verdict": word, "model": chosen, "report": str(workspace.report)}
 
 
-def measure(name: str, evidence: Evidence, seed: int) -> Estimate:
-    """Compute one metric; its random numbers depend on the seed and its name only, so that models compare."""
-    kind = metric(name)
-    return kind(kind.Config())(evidence, generator(seed, "audit", name))
+def demanded(this: Call) -> tuple[tuple[Asked, ...], tuple[NotAsked, ...]]:
+    """Return the gates that count in a run, and those that its table gives nothing to judge by."""
+    schema = published(schema_of(this.workspace))
+    return asked(policy(this.spec.policy, this.workspace.root), this.spec, schema, declared(this.spec, schema))
 
 
-def _answer(workspace: Workspace, name: str, question: Question, seed: int, show: Callable[[float, str], None]) -> None:
-    evidence = gather(workspace, name)
-    found: Estimates = {}
-    names = metrics(question)
-    for place, each in enumerate(names):
-        show(place / len(names), f"{name}: {each}")
-        found[each] = measure(each, evidence, seed)
-    write_text(workspace.estimates(name, question), ESTIMATES.dump_json(found, indent=1).decode() + "\n")
+def found(measured: Measured, broken_contract: tuple[str, ...]) -> verdicts.Findings:
+    """Put together what is known of one model."""
+    attacked = measured.estimates.get("privacy.membership_inference")
+    return verdicts.Findings(
+        estimates=measured.estimates,
+        controls=measured.controls,
+        broken_contract=broken_contract,
+        contaminated=None if attacked is None else contaminated(attacked),
+    )
 
 
-def _scaled(show: Show, stage: str, done: int, total: int) -> Callable[[float, str], None]:
-    """Return progress of one of several equal parts."""
-    return lambda share, message: show(stage, (done + share) / total, message)
+class _Once:
+    """One model's evidence, read by the first question that is not answered yet."""
+
+    def __init__(self, this: Call, name: str) -> None:
+        self.this = this
+        self.name = name
+        self.lock = threading.Lock()
+        self.kept: Evidence | None = None
+
+    def __call__(self) -> Evidence:
+        with self.lock:
+            if self.kept is None:
+                self.kept = gather(self.this.workspace, self.name, self.this.spec)
+            return self.kept
 
 
-def read_estimates(workspace: Workspace, name: str) -> Estimates:
-    """Read all estimates of one model, by metric.
+def _answer(this: Call, name: str, question: Question, place: Bench, read: _Once, tell: Tell) -> None:
+    workspace = this.workspace
+    gated = sorted({each.metric for each in demanded(this)[0]})
+    path = workspace.estimates(name, question)
+    inputs: dict[str, JsonValue] = {
+        "seed": this.spec.seed,
+        "metrics": list(metrics(question)),
+        "gated": list(gated),
+        "declared": [list(this.spec.rules), list(this.spec.secrets), list(this.spec.analyses)],
+    }
+    files = [workspace.schema, workspace.train, workspace.holdout, workspace.synthetic(name)]
 
-    Raises:
-        Mistake: If a question was not answered yet.
-    """
-    found: Estimates = {}
-    for question in QUESTIONS:
-        path = workspace.estimates(name, question)
-        if not path.exists():
-            raise Mistake(f"model {name!r}: the audit's question {question!r} is not answered; run `audit` first")
-        found |= ESTIMATES.validate_json(path.read_bytes())
-    return found
+    def act() -> None:
+        write_text(path, place.measure(read(), question, gated, tell).to_json())
+
+    once(workspace, f"audit.{name}.{question}", fingerprint(inputs, files), [path], act)
+    tell(1.0, name)
 
 
-def _quarantine(workspace: Workspace, name: str, verdict: gates.Verdict) -> None:
+def _shares(this: Call, name: str, done: int) -> dict[Question, Tell]:
+    """Return one voice per question; together they tell how much of the audit is done."""
+    lock = threading.Lock()
+    shares = dict.fromkeys(this.questions, 0.0)
+
+    def voice(question: Question) -> Tell:
+        def tell(share: float, message: str) -> None:
+            with lock:
+                shares[question] = max(share, shares[question])
+                total = sum(shares.values()) / len(shares)
+                this.show("audit", (done + total) / len(this.models), f"{name}: {message}")
+
+        return tell
+
+    return {question: voice(question) for question in this.questions}
+
+
+def _quarantine(workspace: Workspace, name: str, verdict: verdicts.Verdict) -> None:
     """Keep a copy of rows that were not accepted, apart from everything that is published."""
     path = workspace.quarantine(name)
     if verdict.verdict == "accepted":

@@ -9,16 +9,17 @@ from platform import machine, python_version
 from typing import Literal, Self
 
 import pyarrow.parquet as pq
-from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 import pipeline
-from audit.core import QUESTIONS, Estimate
+from audit.core import Estimate
 from pipeline.errors import Mistake
-from pipeline.gates import Verdict, Word
+from pipeline.estimates import Measured
 from pipeline.git import Repository
 from pipeline.hashing import folder_sha256, rows_sha256
 from pipeline.spec import Name
 from pipeline.steps import ROOMS, code_sha256
+from pipeline.verdicts import Verdict, Word
 from pipeline.versions import installed
 from pipeline.workspace import Workspace, read_json, sha256
 
@@ -39,7 +40,6 @@ PASSING: Mapping[str, bool | set[str]] = {
     **dict.fromkeys(("release", "version", "who", "when", "code", "packages"), True),
     "hashes": {"report", "audit"},
 }
-ESTIMATES = TypeAdapter(dict[str, Estimate])
 
 
 class Part(BaseModel):
@@ -70,9 +70,7 @@ class Facts(Part):
         """
         try:
             tree = read_json(workspace.verdict)
-            found: dict[str, Estimate] = {}
-            for question in QUESTIONS:
-                found |= ESTIMATES.validate_json(workspace.estimates(model, question).read_bytes())
+            found = Measured.of(workspace, model).estimates
         except FileNotFoundError as error:
             raise Mistake(f"run {workspace.run!r}: {error.filename} is not there; run `audit` and `decide`") from error
         models = tree.get("models") if isinstance(tree, dict) else None

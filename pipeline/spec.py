@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from audit.report.answers import Waiver
 from pipeline.complaints import combination_mistakes, metric_mistakes, model_mistakes, sentence
 from pipeline.errors import Mistake
 from tabular.rules import Rule
@@ -97,27 +98,29 @@ class ColumnSpec(Part):
 
 
 class Demand(Part):
-    """What one metric must show; exactly one of the four.
+    """What one metric must show; exactly one of the first four.
 
     Attributes:
         at_most: value <= this.
         at_least: value >= this.
         times_reference: value <= this x what fresh real rows score (metrics where lower is better).
         from_reference: Worse than fresh real rows by at most this.
+        fails_beyond: The same figure beyond which the whole interval must lie to fail; the demand's own where not
+            given.
     """
 
     at_most: float | None = None
     at_least: float | None = None
     times_reference: float | None = Field(default=None, gt=0)
     from_reference: float | None = Field(default=None, ge=0)
+    fails_beyond: float | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        wanted = [name for name in type(self).model_fields if name != "fails_beyond"]
+        given = [name for name in wanted if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(
-                f"got {' and '.join(given) or 'nothing'}, wanted exactly one of {', '.join(type(self).model_fields)}"
-            )
+            raise ValueError(f"got {' and '.join(given) or 'nothing'}, wanted exactly one of {', '.join(wanted)}")
         return self
 
 
@@ -157,7 +160,11 @@ class Spec(Part):
         models: Families to train and their settings; a family is a name in the registry.
         rows: Synthetic rows to generate; as many as training rows where not given.
         shard_rows: Rows generated at a time; shards run side by side.
-        demands: Gates: what a metric (`question.name`) must show.
+        policy: Name of the gates that count, `policies/<name>.yaml`.
+        demands: Gates beyond the policy's: what a metric (`question.name`) must show.
+        waivers: Gates that somebody takes upon himself, with a reason and a day of expiry.
+        secrets: Columns that an attacker would like to know; the sensitive ones and the target where none is named.
+        analyses: Regressions that will be run on the rows, `y ~ a + b`.
         choose: Which accepted model is released.
         release: How.
         schedule: Cron expression or Airflow preset; None runs by hand only.
@@ -176,7 +183,11 @@ class Spec(Part):
     models: dict[str, dict[str, JsonValue]] = Field(min_length=1)
     rows: int | None = Field(default=None, ge=1)
     shard_rows: int = Field(default=100_000, ge=1)
+    policy: Name = "analytics"
     demands: dict[str, Demand] = {}
+    waivers: dict[str, Waiver] = {}
+    secrets: tuple[str, ...] = ()
+    analyses: tuple[str, ...] = ()
     choose: Choose = Choose()
     release: ReleaseSpec = ReleaseSpec()
     schedule: str | None = None

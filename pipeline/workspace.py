@@ -111,6 +111,16 @@ class Workspace:
         return self.home / "report.html"
 
     @property
+    def public_audit(self) -> Path:
+        """The audit without anything that only few real rows hold, for programs."""
+        return self.home / "audit.public.json"
+
+    @property
+    def public_report(self) -> Path:
+        """The audit without anything that only few real rows hold, for people."""
+        return self.home / "report.public.html"
+
+    @property
     def verdict(self) -> Path:
         """Verdicts, reasons and the chosen model."""
         return self.home / "verdict.json"

@@ -94,6 +94,10 @@ class Table:
         """Return those rows (positions or a mask), in that order, as a table of their own."""
         return type(self)(self.schema, self.frame.iloc[rows].reset_index(drop=True))
 
+    def joined(self, other: Self) -> Self:
+        """Return these rows followed by those of another table of the same schema."""
+        return type(self)(self.schema, pd.concat([self.frame, other.frame], ignore_index=True))
+
     def numbers(self, name: str) -> NDArray[np.float64]:
         """Return a number column as float64, shape (n,); missing is NaN; times and durations in microseconds."""
         return numbers(self.schema[name], self.frame[name])

@@ -1,0 +1,93 @@
+"""Rows whose faults are known, made from the audit's own rows: what the gates say of them audits the audit."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from audit.core import Evidence, NotComputable, Question
+from audit.reference import parts
+from tabular.table import Table
+
+PASTED = 0.05
+PRIVACY = ("privacy.exact_copies", "privacy.membership_epsilon")
+TRENDS = ("fidelity.pair_trends", "fidelity.worst_pair")
+
+
+class Kind(NamedTuple):
+    """One control.
+
+    Attributes:
+        name: Name in reports.
+        title: What the rows are, in words.
+        question: The question that they are put to; None for all.
+        expected: What the gates must say of them.
+        metrics: The metrics whose gates are asked; None for all that count.
+        make: Puts the rows in the place of the synthetic ones.
+        of_model: Whether the rows depend on the synthetic ones, so that each model has its own.
+    """
+
+    name: str
+    title: str
+    question: Question | None
+    expected: Literal["passed", "failed"]
+    metrics: tuple[str, ...] | None
+    make: Callable[[Evidence, np.random.Generator], Evidence]
+    of_model: bool = False
+
+
+def fresh(evidence: Evidence, rng: np.random.Generator) -> Evidence:
+    """Put half of the holdout in the place of synthetic rows.
+
+    As many training rows as the other half of the holdout has, a third of them at most, are set aside and take the
+    first half's place: nothing was made from the training rows here, so all real rows are alike, and the gates have
+    nearly as many rows to judge by as they have for a model.
+    """
+    first, second = parts(evidence.holdout, 2, rng)
+    pieces = parts(evidence.train, max(round(len(evidence.train) / max(len(first), 1)), 3), rng)
+    aside = pieces[0]
+    if min(len(first), len(second), len(aside)) == 0:
+        raise NotComputable("the real rows are too few to be set aside for a control")
+    train = np.sort(np.concatenate(pieces[1:]))
+    holdout = evidence.holdout.take(second).joined(evidence.train.take(aside))
+    return _of(evidence, evidence.holdout.take(first), evidence.train.take(train), holdout)
+
+
+def copy(evidence: Evidence, rng: np.random.Generator) -> Evidence:
+    """Put the training rows themselves, in random order, in the place of synthetic rows."""
+    return _of(evidence, evidence.train.take(rng.permutation(len(evidence.train))))
+
+
+def paste(evidence: Evidence, rng: np.random.Generator) -> Evidence:
+    """Put training rows in the place of one in twenty of the synthetic rows."""
+    rows = len(evidence.synthetic)
+    count = min(round(PASTED * rows), len(evidence.train))
+    kept = np.sort(rng.permutation(rows)[count:])
+    pasted = evidence.train.take(rng.permutation(len(evidence.train))[:count])
+    return _of(evidence, evidence.synthetic.take(kept).joined(pasted))
+
+
+def shuffled(evidence: Evidence, rng: np.random.Generator) -> Evidence:
+    """Put the training rows, each column shuffled by itself, in the place of synthetic rows."""
+    frame = evidence.train.frame
+    columns = {name: frame[name].take(rng.permutation(len(frame))).reset_index(drop=True) for name in frame.columns}
+    return _of(evidence, Table(evidence.train.schema, pd.DataFrame(columns, columns=frame.columns)))
+
+
+CONTROLS: tuple[Kind, ...] = (
+    Kind("fresh", "real rows that no generator saw, as if synthetic", None, "passed", None, fresh),
+    Kind("copy", "the training rows themselves", "privacy", "failed", PRIVACY, copy),
+    Kind("paste", "the rows with 5 % training rows pasted in", "privacy", "failed", PRIVACY, paste, of_model=True),
+    Kind("shuffled", "training rows, each column shuffled by itself", "fidelity", "failed", TRENDS, shuffled),
+)
+
+
+def _of(evidence: Evidence, synthetic: Table, train: Table | None = None, holdout: Table | None = None) -> Evidence:
+    return Evidence(
+        train or evidence.train,
+        holdout or evidence.holdout,
+        synthetic,
+        declared=evidence.declared,
+        seed=evidence.seed,
+    )

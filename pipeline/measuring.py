@@ -1,0 +1,141 @@
+"""Metrics side by side: one model's rows, and the rows of the controls, each metric once."""
+
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+from threadpoolctl import threadpool_limits
+
+from audit.controls import CONTROLS, Kind
+from audit.core import Estimate, Evidence, NotComputable, Question
+from pipeline.estimates import Measured
+from pipeline.registry import metric, metrics
+from pipeline.steps import generator
+
+Tell = Callable[[float, str], None]
+NOTHING: Mapping[str, str] = {}
+SLOW_FIRST = ("bias", "utility", "fidelity.detection", "privacy.attribute_inference", "fidelity", "privacy")
+
+
+class Bench:
+    """Where metrics of one audit are measured, on a few threads; controls that no model changes are measured once.
+
+    Attributes:
+        seed: The seed that everything random comes from.
+        pool: The threads.
+    """
+
+    def __init__(self, seed: int, pool: ThreadPoolExecutor) -> None:
+        self.seed = seed
+        self.pool = pool
+        self._lock = threading.Lock()
+        self._made: dict[str, Evidence | NotComputable] = {}
+        self._measured: dict[tuple[str, str], Future[Estimate]] = {}
+
+    def measure(
+        self,
+        evidence: Evidence,
+        question: Question | None,
+        gated: Collection[str],
+        tell: Tell,
+        out_of_reach: Mapping[str, str] = NOTHING,
+    ) -> Measured:
+        """Measure a model's rows, and those of the controls by the gated metrics.
+
+        Args:
+            evidence: What is looked at.
+            question: The question to answer; None for all five.
+            gated: Metrics that have a gate: what the control that must pass is put to.
+            tell: Where progress goes, a share and a metric's name.
+            out_of_reach: By question, why it cannot be answered here.
+        """
+        names = sorted(metrics(question), key=_place)
+        inside = [name for name in names if name.split(".")[0] not in out_of_reach]
+        asked = [
+            (kind, name)
+            for name in inside
+            for kind in CONTROLS
+            if name in (gated if kind.metrics is None else kind.metrics)
+        ]
+        progress = _Progress(len(inside) + len(asked), tell)
+        own = {name: self.pool.submit(self._one, name, evidence, progress) for name in inside}
+        controls = {(kind.name, name): self._control(kind, name, evidence, progress) for kind, name in asked}
+        found: dict[str, dict[str, Estimate]] = {}
+        for (control, name), future in controls.items():
+            found.setdefault(control, {})[name] = future.result()
+        estimates = {name: own[name].result() for name in metrics(question) if name in own}
+        unseen = {name: out_of_reach[name.split(".")[0]] for name in metrics(question) if name not in own}
+        self._forget()
+        return Measured(
+            estimates=estimates | {name: Estimate(value=None, not_computed=why) for name, why in unseen.items()},
+            controls=found,
+        )
+
+    def _control(self, kind: Kind, name: str, evidence: Evidence, progress: "_Progress") -> Future[Estimate]:
+        """Return the answer of one metric on a control's rows, which may still be under way."""
+        with self._lock:
+            if kind.name not in self._made:
+                try:
+                    self._made[kind.name] = kind.make(evidence, generator(self.seed, "control", kind.name))
+                except NotComputable as reason:
+                    self._made[kind.name] = reason
+            key = (kind.name, name)
+            if key not in self._measured:
+                self._measured[key] = self.pool.submit(self._one, name, self._made[kind.name], progress)
+            else:
+                progress.step(name)
+            return self._measured[key]
+
+    def _forget(self) -> None:
+        """Forget the controls that were made from one model's rows."""
+        with self._lock:
+            for kind in CONTROLS:
+                if kind.of_model:
+                    self._made.pop(kind.name, None)
+                    for key in [key for key in self._measured if key[0] == kind.name]:
+                        del self._measured[key]
+
+    def _one(self, name: str, evidence: Evidence | NotComputable, progress: "_Progress") -> Estimate:
+        """Compute one metric; its random numbers depend on the seed and its name only, so that models compare."""
+        if isinstance(evidence, NotComputable):
+            found = Estimate(value=None, not_computed=str(evidence))
+        else:
+            kind = metric(name)
+            found = kind(kind.Config())(evidence, generator(self.seed, "audit", name))
+        progress.step(name)
+        return found
+
+
+class _Progress:
+    """Counts what is done, from any thread."""
+
+    def __init__(self, total: int, tell: Tell) -> None:
+        self.total = max(total, 1)
+        self.tell = tell
+        self.done = 0
+        self.lock = threading.Lock()
+
+    def step(self, name: str) -> None:
+        with self.lock:
+            self.done += 1
+            self.tell(self.done / self.total, name)
+
+
+@contextmanager
+def bench(seed: int, threads: int | None = None) -> Iterator[Bench]:
+    """Open a bench; learners get one thread each, for metrics run side by side.
+
+    Args:
+        seed: The seed.
+        threads: Metrics at a time; as many as there are processors to run on where not given.
+    """
+    workers = threads or len(os.sched_getaffinity(0))
+    with threadpool_limits(1), ThreadPoolExecutor(workers, "metric") as pool:
+        yield Bench(seed, pool)
+
+
+def _place(name: str) -> int:
+    """Return where a metric stands in the queue: those that take longest first, so that no thread ends alone."""
+    return next((place for place, start in enumerate(SLOW_FIRST) if name.startswith(start)), len(SLOW_FIRST))

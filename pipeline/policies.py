@@ -1,0 +1,151 @@
+"""policies/<name>.yaml: the gates of a kind of use, and which of them a table can be asked."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from audit.core import Declared, Metric, Need
+from audit.report.document import NotAsked, Waiver
+from audit.report.document import Policy as Record
+from pipeline.complaints import metric_mistakes, sentence
+from pipeline.errors import Mistake
+from pipeline.gates import Asked
+from pipeline.registry import metric, metrics
+from pipeline.spec import Demand, Name, Part, Spec
+from pipeline.steps import CODE
+from pipeline.verdicts import SELF_TEST
+from tabular.schema import Schema
+
+FOLDER = "policies"
+DEEP: dict[str, Demand] = {
+    "privacy.canaries": Demand(at_most=0.2, fails_beyond=1),
+    "privacy.shadow_models": Demand(at_most=0.2, fails_beyond=1),
+}
+
+
+class Policy(Part):
+    """A named set of gates.
+
+    Attributes:
+        name: Its name, that of its file.
+        purpose: What rows that pass it are for.
+        gates: What each metric (`question.name`) must show.
+    """
+
+    name: Name
+    purpose: str
+    gates: dict[str, Demand]
+
+
+def policies(root: Path) -> tuple[str, ...]:
+    """Return the names of all policies, the project's own and those that come with the program."""
+    return tuple(sorted({path.stem for folder in _folders(root) for path in folder.glob("*.yaml")}))
+
+
+def policy(name: str, root: Path) -> Policy:
+    """Read a policy; the project's own `policies/` goes before the one that comes with the program.
+
+    Raises:
+        Mistake: If there is no such policy, or it is wrong: one line per mistake, each with its path.
+    """
+    found = [folder / f"{name}.yaml" for folder in _folders(root)]
+    path = next((path for path in found if path.exists()), None)
+    if path is None:
+        raise Mistake(f"policy {name!r}: there is no such policy; there are {', '.join(policies(root))}")
+    return _read(path, path.read_text(encoding="utf-8"))
+
+
+def asked(
+    given: Policy, spec: Spec | None, schema: Schema, declared: Declared, *, deep: bool = False
+) -> tuple[tuple[Asked, ...], tuple[NotAsked, ...]]:
+    """Return the gates that count for a table, and those that it gives nothing to judge by.
+
+    A specification's own demands come on top of the policy's: the stricter of two decides, so none can be loosened but
+    by a waiver. A demand of the specification is asked whatever the table has.
+
+    Raises:
+        Mistake: If a waiver is of a gate that there is none of.
+    """
+    own = {} if spec is None else spec.demands
+    waivers: Mapping[str, Waiver] = {} if spec is None else spec.waivers
+    gates = given.gates | (DEEP if deep else {})
+    known = [*gates, *own]
+    for name in waivers:
+        if name not in known:
+            raise Mistake(f"waivers.{name}: policy {given.name!r} has no such gate; there are {', '.join(known)}")
+    wanted: list[Asked] = []
+    moot: list[NotAsked] = []
+    for name, demand in gates.items():
+        reason = lacking(metric(name), schema, declared)
+        if reason is None:
+            wanted.append(Asked(name, demand, "policy", waivers.get(name)))
+        else:
+            moot.append(NotAsked(metric=name, reason=reason))
+    for name in SELF_TEST.keys() - gates.keys():
+        reason = lacking(metric(name), schema, declared)
+        moot += [] if reason is None else [NotAsked(metric=name, reason=reason)]
+    wanted += [Asked(name, demand, "specification", waivers.get(name)) for name, demand in own.items()]
+    return tuple(wanted), tuple(moot)
+
+
+def record(given: Policy, spec: Spec | None, audits_so_far: int) -> Record:
+    """Return what the report says of who set the gates."""
+    gates = {name: demand.model_dump(mode="json") for name, demand in given.gates.items()}
+    own = {} if spec is None else spec.model_dump(mode="json", include={"demands", "waivers"})
+    content = json.dumps({"policy": gates, **own}, sort_keys=True)
+    return Record(
+        name=given.name,
+        purpose=given.purpose,
+        sha256=hashlib.sha256(content.encode()).hexdigest(),
+        audits_so_far=audits_so_far,
+    )
+
+
+def lacking(kind: type[Metric], schema: Schema, declared: Declared) -> str | None:
+    """Return why a metric has nothing to judge by in such a table; None where it has."""
+    target = schema.target
+    modelled = schema.modelled
+    sensitive = any(column.is_modelled for column in schema.sensitive)
+    two = target is not None and target.is_modelled and target.is_code and len(target.categories) == 2
+    held: dict[Need, tuple[bool, str]] = {
+        "target": (target is not None and target.is_modelled, "no target is declared"),
+        "two_classes": (two, "there is no target with two classes"),
+        "sensitive": (sensitive, "no sensitive column is declared"),
+        "secrets": (bool(declared.secrets) or sensitive or target is not None, "no secret is declared"),
+        "rules": (bool(declared.rules), "no rule is declared"),
+        "analyses": (bool(declared.analyses), "no analysis is declared"),
+        "pairs": (len(modelled) >= 2, "there are no two columns to look at together"),
+        "codes": (sum(column.is_code for column in modelled) >= 2, "there are no two columns of categories"),
+        "refit": (True, ""),
+    }
+    return next((reason for need in kind.needs for holds, reason in [held[need]] if not holds), None)
+
+
+def _folders(root: Path) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys((root.resolve() / FOLDER, CODE / FOLDER)))
+
+
+@cache
+def _read(path: Path, text: str) -> Policy:
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise Mistake(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    try:
+        read = Policy.model_validate(tree)
+    except ValidationError as error:
+        lines = [f"{path}: {sentence(line['loc'], line['msg'], line.get('input'))}" for line in error.errors()]
+        raise Mistake("\n".join(lines)) from error
+    mistakes = metric_mistakes({"demands": tree["gates"]})
+    if read.name != path.stem:
+        mistakes.append(f"name: got {read.name!r}, wanted the name of the file, {path.stem!r}")
+    if not read.gates:
+        mistakes.append(f"gates: got none, wanted at least one of {', '.join(metrics())}")
+    if mistakes:
+        raise Mistake("\n".join(f"{path}: {mistake}" for mistake in mistakes))
+    return read
