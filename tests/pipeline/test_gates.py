@@ -1,14 +1,19 @@
-"""The one place that decides: every word, in both directions, with and without interval and reference."""
+"""The place that decides: every word, in both directions, with and without interval and reference."""
+
+from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.core import Estimate, Interval
-from pipeline.gates import Verdict, choose, judge, overall
+from audit.report.document import NotAsked, Waiver
+from pipeline.gates import Asked, gate
 from pipeline.spec import Demand
+from pipeline.verdicts import SELF_TEST, Findings, Verdict, choose, judge, overall
 
 NAME = "fidelity.column_shapes"
+TODAY = date(2030, 6, 1)
 
 
 def estimate(value, low=None, high=None, reference=None):
@@ -16,8 +21,20 @@ def estimate(value, low=None, high=None, reference=None):
     return Estimate(value=value, interval=interval, reference=reference)
 
 
+def judged(demands, estimates, better="lower", **found):
+    asked = [each if isinstance(each, Asked) else Asked(*each) for each in demands]
+    names = {name: better for name in [*estimates, *SELF_TEST, *(each.metric for each in asked)]}
+    return judge(asked, Findings(estimates=estimates, **found), names, TODAY)
+
+
 def word(demand, found, better="lower"):
-    return judge({NAME: demand}, {NAME: found}, {NAME: better}).verdict
+    return judged([(NAME, demand)], {NAME: found}, better).verdict
+
+
+def gap(low, value, high, reference=0.9):
+    interval = Interval(low=reference + low, high=reference + high)
+    paired = {"gap": value, "gap_interval": Interval(low=low, high=high)}
+    return Estimate(value=reference + value, interval=interval, reference=reference, **paired)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +56,24 @@ def word(demand, found, better="lower"):
         (Demand(from_reference=0.05), estimate(0.88, 0.86, 0.9, reference=0.9), "higher", "accepted"),
         (Demand(from_reference=0.05), estimate(0.7, 0.69, 0.71, reference=0.9), "higher", "refused"),
         (Demand(from_reference=0.05), estimate(0.7, 0.69, 0.71, reference=0.69), "lower", "accepted"),
+        (Demand(from_reference=0.02, fails_beyond=0.05), gap(-0.03, -0.01, 0.01), "higher", "inconclusive"),
+        (Demand(from_reference=0.02, fails_beyond=0.05), gap(-0.015, -0.01, 0.01), "higher", "accepted"),
+        (Demand(from_reference=0.02, fails_beyond=0.05), gap(-0.049, -0.045, -0.041), "higher", "inconclusive"),
+        (Demand(from_reference=0.02, fails_beyond=0.05), gap(-0.08, -0.07, -0.051), "higher", "refused"),
+        (Demand(from_reference=0.05), gap(0.06, 0.08, 0.1), "lower", "refused"),
+        (Demand(from_reference=0.05), gap(-0.3, -0.2, -0.1), "lower", "accepted"),
+        (
+            Demand(times_reference=2, fails_beyond=3),
+            estimate(0.05, 0.045, 0.055, reference=0.02),
+            "lower",
+            "inconclusive",
+        ),
+        (Demand(times_reference=2, fails_beyond=3), estimate(0.07, 0.061, 0.08, reference=0.02), "lower", "refused"),
+        (Demand(at_most=0.005, fails_beyond=0.002), estimate(0.003, 0.0025, 0.004), "lower", "refused"),
+        (Demand(at_most=0.005, fails_beyond=0.002), estimate(0.001, -0.001, 0.004), "lower", "accepted"),
+        (Demand(at_most=0.005, fails_beyond=0.002), estimate(0.001, -0.01, 0.01), "lower", "inconclusive"),
+        (Demand(at_most=0.6, fails_beyond=0.8), estimate(0.7, 0.69, 0.71, reference=0.65), "lower", "inconclusive"),
+        (Demand(at_most=0.2, fails_beyond=1), estimate(0.4), "lower", "inconclusive"),
     ],
 )
 def test_words(demand, found, better, expected):
@@ -47,20 +82,95 @@ def test_words(demand, found, better, expected):
 
 def test_what_was_not_computed_is_never_a_pass():
     missing = Estimate(value=None, not_computed="3 rows are too few")
-    verdict = judge({NAME: Demand(at_most=1)}, {NAME: missing}, {NAME: "lower"})
+    verdict = judged([(NAME, Demand(at_most=1))], {NAME: missing})
     assert verdict.verdict == "inconclusive"
     assert "3 rows are too few" in verdict.reasons[0]
-    assert judge({NAME: Demand(at_most=1)}, {}, {}).verdict == "inconclusive"
+    assert judged([(NAME, Demand(at_most=1))], {}).verdict == "inconclusive"
 
 
 def test_nothing_demanded_is_nothing_shown():
-    assert judge({}, {NAME: estimate(0.0)}, {NAME: "lower"}).verdict == "inconclusive"
+    assert judged([], {NAME: estimate(0.0)}).verdict == "inconclusive"
 
 
 def test_a_broken_contract_refuses():
-    verdict = judge({NAME: Demand(at_most=1)}, {NAME: estimate(0.0)}, {NAME: "lower"}, ("age holds -3",))
+    verdict = judged([(NAME, Demand(at_most=1))], {NAME: estimate(0.0)}, broken_contract=("age holds -3",))
     assert verdict.verdict == "refused"
     assert "age holds -3" in verdict.reasons[-1]
+
+
+def test_a_gate_says_how_small_a_difference_it_would_have_missed():
+    found = gate(Asked(NAME, Demand(at_most=0.1)), estimate(0.05, 0.04, 0.06), "lower")
+    assert found.power == "differences below 0.01 would not have been seen"
+    assert gate(Asked(NAME, Demand(at_most=0.1)), estimate(0.05), "lower").power is None
+
+
+def test_the_bound_of_a_paired_demand_is_drawn_beside_the_value():
+    found = gate(Asked(NAME, Demand(from_reference=0.02, fails_beyond=0.05)), gap(-0.01, 0.0, 0.01), "higher")
+    assert (found.bound, found.fails_beyond) == (pytest.approx(0.88), pytest.approx(0.85))
+
+
+def waiver(expires):
+    return Waiver(reason="the count is known to be small", author="A. Founder", expires=expires)
+
+
+@pytest.mark.parametrize(("expires", "expected"), [(TODAY, "accepted"), (date(2030, 5, 31), "refused")])
+def test_a_waiver_counts_until_its_day(expires, expected):
+    good, bad = ("fidelity.pair_trends", Demand(at_most=1)), Asked(NAME, Demand(at_most=0), "policy", waiver(expires))
+    verdict = judged([good, bad], {NAME: estimate(0.5), "fidelity.pair_trends": estimate(0.1)})
+    assert verdict.verdict == expected
+    assert verdict.gates[1].verdict == "failed"
+    assert verdict.gates[1].waiver == waiver(expires)
+    assert any("expired on 2030-05-31" in reason for reason in verdict.reasons) == (expected == "refused")
+
+
+def test_all_gates_waived_is_nothing_demanded():
+    bad = Asked(NAME, Demand(at_most=0), "policy", waiver(TODAY))
+    assert judged([bad], {NAME: estimate(0.0)}).verdict == "inconclusive"
+
+
+GOOD = estimate(0.0, -0.001, 0.001, reference=0.0)
+COPIED = estimate(1.0, 0.9, 1.0, reference=0.0)
+
+
+@pytest.mark.parametrize(
+    ("controls", "expected"),
+    [
+        ({"fresh": {NAME: GOOD}}, "accepted"),
+        ({"fresh": {NAME: COPIED}}, "invalid"),
+        ({"fresh": {NAME: estimate(0.1, -0.2, 0.4)}}, "inconclusive"),
+        ({"copy": {"privacy.exact_copies": COPIED, "privacy.membership_epsilon": estimate(0.0)}}, "accepted"),
+        ({"copy": {"privacy.exact_copies": GOOD, "privacy.membership_epsilon": estimate(5.0)}}, "accepted"),
+        ({"copy": {"privacy.exact_copies": GOOD, "privacy.membership_epsilon": estimate(0.0)}}, "invalid"),
+        ({"paste": {"privacy.exact_copies": GOOD, "privacy.membership_epsilon": estimate(0.5)}}, "inconclusive"),
+        ({"copy": {}}, "inconclusive"),
+    ],
+)
+def test_a_wrong_control_voids_the_audit_and_an_open_one_leaves_it_open(controls, expected):
+    verdict = judged([(NAME, Demand(at_most=0.1))], {NAME: GOOD}, controls=controls)
+    assert verdict.verdict == expected
+    assert len(verdict.controls) == 1
+    right = {"accepted": True, "invalid": False, "inconclusive": None}[expected]
+    assert verdict.controls[0].right is right
+    if right is not True:
+        assert any("control" in reason for reason in verdict.reasons)
+
+
+def test_a_void_audit_refuses_nothing():
+    verdict = judged([(NAME, Demand(at_most=0.1))], {NAME: COPIED}, controls={"fresh": {NAME: COPIED}})
+    assert verdict.verdict == "invalid"
+    verdict = judged([(NAME, Demand(at_most=0.1))], {NAME: GOOD}, contaminated="the holdout holds training rows")
+    assert (verdict.verdict, verdict.reasons[0]) == ("invalid", "the holdout holds training rows")
+
+
+def test_a_table_without_pairs_is_not_put_to_the_control_of_pairs():
+    missing = tuple(
+        NotAsked(metric=name, reason="one column") for name in ("fidelity.pair_trends", "fidelity.worst_pair")
+    )
+    nothing = Estimate(value=None, not_computed="one column")
+    controls = {"shuffled": {each.metric: nothing for each in missing}}
+    found = Findings(estimates={NAME: GOOD}, controls=controls)
+    verdict = judge([Asked(NAME, Demand(at_most=0.1))], found, {NAME: "lower"}, TODAY, missing)
+    assert (verdict.verdict, verdict.controls) == ("accepted", ())
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.2))
