@@ -3,19 +3,23 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from pydantic import JsonValue
 
 from audit.report.answers import Check
+from pipeline.errors import Mistake
 from tabular.coercion import written
+from tabular.rules import Rule
 from tabular.schema import Category, Column, Physical, Schema
 from tabular.table import Table
 
 MOST_LISTED = 1000
 SUITE_NAME = "contract"
+DECLARED_RULE = "expect_declared_rules_to_hold"
+NO_RULE = 0.005
 TYPES: dict[Physical, tuple[str, str]] = {
     "integer": ("int64", "whole numbers"),
     "real": ("float64", "numbers"),
@@ -79,6 +83,40 @@ def run_suite(suite: JsonValue, table: Table) -> list[Check]:
     checks = [_check(result, table.schema) for result in _listed(found["results"])]
     order = {_place(each): place for place, each in enumerate(asked)}
     return sorted(checks, key=lambda check: order[(check.expectation, check.column)])
+
+
+def fitting(rules: Sequence[str], schema: Schema) -> tuple[Rule, ...]:
+    """Return a specification's rules, each of which makes sense for a table of that schema.
+
+    Raises:
+        Mistake: If one does not: it names a column or category that is not there, or compares what cannot be compared.
+    """
+    found = tuple(Rule.parse(text) for text in rules)
+    for place, rule in enumerate(found):
+        try:
+            rule.check(schema)
+        except ValueError as error:
+            raise Mistake(f"rules.{place}: {error}") from error
+    return found
+
+
+def run_rules(rules: Sequence[Rule], table: Table) -> list[Check]:
+    """Hold real rows against declared rules: one result each, in their order, with the share of rows that break it."""
+    checks: list[Check] = []
+    for rule in rules:
+        broken = rule.broken(table)
+        share = float(broken.mean()) if len(broken) else 0.0
+        said = f"rule {rule.text!r} holds"
+        if share > 0:
+            said = f"rule {rule.text!r}: {share:.3%} of the rows break it"
+        if share > NO_RULE:
+            said += (
+                f", more than {NO_RULE:.1%}: it is no rule of these rows, and none that synthetic rows can be held to"
+            )
+        checks.append(
+            Check(expectation=DECLARED_RULE, column=None, success=share == 0, unexpected=share, sentence=said)
+        )
+    return checks
 
 
 def _expectation(kind: str, **kwargs: JsonValue) -> dict[str, JsonValue]:

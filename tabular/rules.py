@@ -5,10 +5,14 @@ A rule is `[if CONDITION and CONDITION ... then] CONDITION and CONDITION ...`. A
 `COLUMN is missing` or `COLUMN is present`. Names with spaces or signs in them stand in backticks, such values in
 quotes; a backtick or quote inside is doubled. A bare word on the right that is a column's name is that column.
 
+Values are read as their column is: numbers, times in ISO 8601, durations, categories by their text. Ordinal categories
+are in the order of their list, categories that are numbers in that of numbers, others in none.
+
 Truth is three-valued: a comparison with a missing value is neither true nor false, and only what is false breaks a
 rule, as in an SQL CHECK. Rules are read, never executed.
 """
 
+import re
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -24,7 +28,8 @@ from tabular.table import Table
 
 Mask = NDArray[np.bool_]
 ORDERINGS: frozenset[Relation] = frozenset({"<", "<=", ">", ">="})
-TRUTH = ("false", "true")
+DURATION = re.compile(r"P\d[\dDTHMS.]*|PT[\dHMS.]+|-?\d+ days?( \d{1,2}:\d\d:\d\d)?|\d+:\d\d:\d\d(\.\d{1,6})?")
+MEASURES = frozenset({"a number", "a time", "a duration"})
 
 
 class Rule(BaseModel):
@@ -126,24 +131,25 @@ class _Bound(NamedTuple):
 def _bind(condition: Condition, schema: Schema) -> _Bound:
     column = _column(condition.column, schema)
     relation = condition.relation
-    if relation in ORDERINGS and not (column.is_number or column.kind == "ordinal"):
+    if relation in ORDERINGS and not (_family(column) in MEASURES or column.kind == "ordinal"):
         raise ValueError(
             f"column {column.name!r} is {column.kind} and has no order for {relation!r}; "
             "its kind would have to be ordinal or a number"
         )
     if relation in ("in", "not in", "is missing", "is present"):
-        return _Bound(column, relation, None, tuple(_value(column, each.text) for each in condition.operands))
+        return _Bound(column, relation, None, tuple(_value(column, relation, each.text) for each in condition.operands))
     (operand,) = condition.operands
     if not _is_column(operand, schema):
-        return _Bound(column, relation, None, (_value(column, operand.text),))
+        return _Bound(column, relation, None, (_value(column, relation, operand.text),))
     other = _column(operand.text, schema)
     if _family(column) != _family(other):
         raise ValueError(
             f"column {column.name!r} is {_family(column)} and column {other.name!r} {_family(other)}; "
             "they cannot be compared"
         )
-    if relation in ORDERINGS and column.categories != other.categories:
-        raise ValueError(f"columns {column.name!r} and {other.name!r} are ordered by different lists of categories")
+    lists = [(each.kind, each.categories) for each in (column, other)]
+    if relation in ORDERINGS and _family(column) not in MEASURES and lists[0] != lists[1]:
+        raise ValueError(f"columns {column.name!r} and {other.name!r} are not ordered by the same list of categories")
     return _Bound(column, relation, other, ())
 
 
@@ -163,13 +169,20 @@ def _is_column(operand: Operand, schema: Schema) -> bool:
 def _family(column: Column) -> str:
     """Say what may be compared with what."""
     if column.is_code:
-        return "of categories"
+        return "a number" if _is_numeric(column) else "of categories"
     if not column.is_number:
         return "an identifier"
     return {"integer": "a number", "real": "a number", "duration": "a duration"}.get(column.physical, "a time")
 
 
-def _value(column: Column, text: str) -> float | str:
+def _is_numeric(column: Column) -> bool:
+    """Whether its categories are numbers, in the order of numbers where they have one."""
+    numbers = [each for each in column.categories if isinstance(each, int | float) and not isinstance(each, bool)]
+    ordered = column.kind != "ordinal" or numbers == sorted(numbers)
+    return 0 < len(numbers) == len(column.categories) and ordered
+
+
+def _value(column: Column, relation: Relation, text: str) -> float | str:
     """Read a value as its column is read: a number, a position among the categories, microseconds, or text.
 
     Raises:
@@ -178,15 +191,16 @@ def _value(column: Column, text: str) -> float | str:
     family = _family(column)
     if family == "an identifier":
         return text
+    known = column.categories if column.is_code and family == "a number" and relation not in ORDERINGS else None
     reading = {"of categories": _position, "a number": _number, "a duration": _duration, "a time": _moment}[family]
     found = reading(column, text)
-    if found is None:
-        raise ValueError(f"column {column.name!r}: got {text!r}, wanted {_wanted(column)}")
+    if found is None or (known is not None and found not in known):
+        raise ValueError(f"column {column.name!r}: got {text!r}, wanted {_wanted(column, relation)}")
     return found
 
 
-def _wanted(column: Column) -> str:
-    if column.is_code:
+def _wanted(column: Column, relation: Relation) -> str:
+    if column.is_code and not (_is_numeric(column) and relation in ORDERINGS):
         return expects(column)
     return {
         "a number": "a number",
@@ -197,16 +211,9 @@ def _wanted(column: Column) -> str:
 
 def _position(column: Column, text: str) -> float | None:
     texts = [str(category) for category in column.categories]
-    if text in texts:
-        return float(texts.index(text))
-    kinds = {type(category) for category in column.categories}
-    if kinds == {bool} and text.lower() in TRUTH:
-        wanted = bool(TRUTH.index(text.lower()))
-    elif kinds <= {int, float} and NUMBER.fullmatch(text):
-        return next((float(place) for place, each in enumerate(column.categories) if each == float(text)), None)
-    else:
-        return None
-    return float(column.categories.index(wanted)) if wanted in column.categories else None
+    if bool in map(type, column.categories):
+        texts, text = [each.lower() for each in texts], text.lower()
+    return float(texts.index(text)) if text in texts else None
 
 
 def _number(column: Column, text: str) -> float | None:
@@ -222,10 +229,9 @@ def _moment(column: Column, text: str) -> float | None:
 
 def _duration(column: Column, text: str) -> float | None:
     try:
-        value = pd.Timedelta(text)
+        return float(pd.Timedelta(text).as_unit("us").value) if DURATION.fullmatch(text) else None
     except ValueError:
         return None
-    return None if pd.isna(value) else float(value.as_unit("us").value)
 
 
 def _true_and_false(bound: _Bound, table: Table) -> tuple[Mask, Mask]:
@@ -258,21 +264,22 @@ def _compare(left: NDArray[np.float64], relation: Relation, right: NDArray[np.fl
 def _sides(bound: _Bound, table: Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return both sides as numbers on one scale: a column's, shape (n,), and the other's or the values."""
     column, other = bound.column, bound.other
-    if column.is_number:
-        left = table.numbers(column.name)
-        return left, np.array(bound.values, dtype=np.float64) if other is None else table.numbers(other.name)
-    if column.is_code and other is None:
-        return _coded(column, table), np.array(bound.values, dtype=np.float64)
-    if column.is_code and other is not None:
-        texts = [str(category) for category in column.categories]
-        places = [texts.index(each) if each in texts else -1 for each in map(str, other.categories)]
-        return _coded(column, table), np.array([*places, np.nan])[table.codes(other.name)]
+    if _family(column) != "an identifier":
+        left = _read(column, column, table)
+        return left, np.array(bound.values, dtype=np.float64) if other is None else _read(other, column, table)
     second = pd.Series(bound.values, dtype="string") if other is None else table.frame[other.name].astype("string")
     codes, _ = pd.factorize(pd.concat([table.frame[column.name].astype("string"), second], ignore_index=True))
     both = np.where(codes == -1, np.nan, codes)
     return both[: len(table)], both[len(table) :]
 
 
-def _coded(column: Column, table: Table) -> NDArray[np.float64]:
-    codes = table.codes(column.name)
-    return np.where(codes == -1, np.nan, codes.astype(np.float64))
+def _read(column: Column, scale: Column, table: Table) -> NDArray[np.float64]:
+    """Return a column as numbers, shape (n,), categories by their position in another's list; missing is NaN."""
+    if column.is_number:
+        return table.numbers(column.name)
+    if _is_numeric(column):
+        values = [float(each) for each in column.categories]
+    else:
+        texts = [str(category) for category in scale.categories]
+        values = [float(texts.index(each)) if each in texts else -1.0 for each in map(str, column.categories)]
+    return np.array([*values, np.nan])[table.codes(column.name)]

@@ -1,0 +1,123 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from pipeline.contract import DECLARED_RULE, fitting, run_rules
+from pipeline.errors import Mistake
+from pipeline.spec import Spec, SpecError
+from pipeline.stages import call
+from tabular.infer import infer_schema
+from tabular.rules import Rule
+from tabular.table import Table
+
+ROWS = 400
+
+
+def rows() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    town = rng.choice(["Bern", "Basel", "Zug"], ROWS)
+    return pd.DataFrame(
+        {
+            "id": [f"r{place}" for place in range(ROWS)],
+            "Town": town,
+            "canton": np.where(town == "Zug", "ZG", np.where(town == "Bern", "BE", "BS")),
+            "age": rng.integers(18, 80, ROWS),
+            "pay": rng.normal(100, 20, ROWS).round(2),
+            "note": [f"a note with many words, number {place} of them all, and no end of it" for place in range(ROWS)],
+        }
+    )
+
+
+def tree(*rules: object) -> dict[str, object]:
+    return {
+        "name": "toy",
+        "source": {"path": "rows.csv"},
+        "columns": {"Town": {"rename": "home town"}, "note": {"kind": "text"}},
+        "models": {"independent": {}},
+        "rules": list(rules),
+    }
+
+
+@pytest.fixture
+def contract(tmp_path):
+    """Run the first two stages over rows and rules; return what the contract found of the real rows."""
+
+    def run(frame, *rules):
+        frame.to_csv(tmp_path / "rows.csv", index=False)
+        spec = tmp_path / "toy.yaml"
+        spec.write_text(yaml.safe_dump(tree(*rules)))
+        for stage in ("ingest", "contract"):
+            call(stage, spec, tmp_path, "r1")
+        (found,) = tmp_path.rglob("*real*.json")
+        return [each for each in json.loads(found.read_text()) if each["expectation"] == DECLARED_RULE]
+
+    return run
+
+
+def test_rules_are_read_and_written_back() -> None:
+    given = ("if `home town` = Zug then canton = ZG", "age >= 18 and age <= 80")
+    spec = Spec.of(tree(*given), "toy.yaml")
+    assert spec.rules == given
+    assert Spec.of(yaml.safe_load(spec.dump()), "toy.yaml") == spec
+    assert Spec.of({key: value for key, value in tree().items() if key != "rules"}, "toy.yaml").rules == ()
+
+
+def test_a_rule_that_is_none_is_one_line_with_its_path() -> None:
+    with pytest.raises(SpecError) as error:
+        Spec.of(tree("age >= 18", "home town = Zug", "age ~ 3", 7), "toy.yaml")
+    lines = str(error.value).splitlines()
+    assert [line.split(": ")[:2] for line in lines] == [["toy.yaml", f"rules.{place}"] for place in (1, 2, 3)]
+    assert "got 'town' at position 6, wanted one of =, !=" in lines[0]
+    assert "got '~' at position 5" in lines[1]
+
+
+def test_rules_that_hold_are_recorded_for_both_parts(contract) -> None:
+    found = contract(rows(), "if `home town` = Zug then canton = ZG", "age >= 18")
+    assert [(each["rows"], each["success"], each["unexpected"]) for each in found] == [
+        (part, True, 0.0) for part in ("train", "train", "holdout", "holdout")
+    ]
+    assert found[1]["sentence"] == "rule 'age >= 18' holds"
+
+
+def test_rules_that_real_rows_break_are_recorded_and_stop_nothing(contract) -> None:
+    frame = rows()
+    frame.loc[:39, "canton"] = "AG"
+    found = contract(frame, "canton != AG")
+    share = sum(each["unexpected"] * count for each, count in zip(found, (280, 120), strict=True)) / ROWS
+    assert share == pytest.approx(0.1)
+    assert not any(each["success"] for each in found)
+    assert all("of the rows break it, more than 0.5%: it is no rule of these rows" in each["sentence"] for each in found)
+
+
+def test_few_breaches_are_told_with_their_share_only() -> None:
+    frame = pd.DataFrame({"age": [17, *([30] * 999)], "pay": np.linspace(1, 2, 1000)})
+    table = Table.conform(infer_schema(frame, {}), frame)
+    (check,) = run_rules([Rule.parse("age >= 18")], table)
+    assert (check.success, check.unexpected) == (False, 0.001)
+    assert check.sentence == "rule 'age >= 18': 0.100% of the rows break it"
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("Town = Zug", "rules.1: rule 'Town = Zug': there is no column 'Town'; there are 'id', 'home town'"),
+        ("`home town` = Chur", "column 'home town': got 'Chur', wanted one of 'Basel', 'Bern', 'Zug'"),
+        ("`home town` < Zug", "has no order"),
+        ("age = 3.5.1", "got '3.5.1', wanted a number"),
+        ("pay >= much", "got 'much', wanted a number"),
+        ("note is present", "free text"),
+        ("age > canton", "cannot be compared"),
+    ],
+)
+def test_a_rule_that_fits_no_column_is_a_mistake(contract, rule: str, words: str) -> None:
+    with pytest.raises(Mistake) as error:
+        contract(rows(), "age >= 18", rule)
+    assert words in str(error.value)
+
+
+def test_a_rule_is_judged_by_the_schema_that_it_is_given() -> None:
+    schema = infer_schema(rows(), {})
+    assert [rule.text for rule in fitting(("age > pay",), schema)] == ["age > pay"]
