@@ -73,6 +73,7 @@ def decide(this: Call) -> dict[str, JsonValue]:
         "verdict": word,
         "model": chosen,
         "reasons": list(document.reasons),
+        "policy": spec.policy,
         "models": {name: verdict.model_dump(mode="json") for name, verdict in judged.items()},
     }
     write_json(workspace.verdict, content)

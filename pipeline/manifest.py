@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 import pipeline
 from audit.core import Estimate
+from audit.report.answers import Gate
 from pipeline.errors import Mistake
 from pipeline.estimates import Measured
 from pipeline.git import Repository
@@ -38,7 +39,9 @@ PACKAGES = (
 )
 PASSING: Mapping[str, bool | set[str]] = {
     **dict.fromkeys(("release", "version", "who", "when", "code", "packages"), True),
-    "hashes": {"report", "audit"},
+    "hashes": {"report", "audit", "public_report", "public_audit"},
+    "gates": True,
+    "controls": True,
 }
 
 
@@ -55,11 +58,17 @@ class Facts(Part):
         verdict: Only `accepted` is ever released.
         reasons: The sentences behind it.
         estimates: Every estimate, by metric (`question.name`).
+        policy: Name of the policy that set the gates.
+        gates: The gates, with their waivers.
+        controls: What the same gates said of rows whose faults are known, one sentence each.
     """
 
     verdict: Word
     reasons: tuple[str, ...] = ()
     estimates: Mapping[str, Estimate] = {}
+    policy: str | None = None
+    gates: tuple[Gate, ...] = ()
+    controls: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, workspace: Workspace, model: str) -> Self:
@@ -77,7 +86,14 @@ class Facts(Part):
         if not isinstance(models, dict) or model not in models:
             raise Mistake(f"{workspace.verdict}: says nothing of model {model!r}; run `decide` again")
         verdict = Verdict.model_validate(models[model])
-        return cls(verdict=verdict.verdict, reasons=verdict.reasons, estimates=found)
+        return cls(
+            verdict=verdict.verdict,
+            reasons=verdict.reasons,
+            estimates=found,
+            policy=str(said) if isinstance(tree, dict) and (said := tree.get("policy")) else None,
+            gates=verdict.gates,
+            controls=tuple(control.sentence for control in verdict.controls),
+        )
 
 
 class Hashes(Part):
@@ -93,6 +109,8 @@ class Hashes(Part):
         rows: The rows themselves (`rows_sha256`), whatever file they lie in.
         report: The page for people (`report.html`).
         audit: The audit for programs (`audit.json`).
+        public_report: The page without anything that only few real rows hold (`report.public.html`).
+        public_audit: The same for programs (`audit.public.json`).
     """
 
     source: str | None
@@ -104,6 +122,8 @@ class Hashes(Part):
     rows: str
     report: str
     audit: str
+    public_report: str | None = None
+    public_audit: str | None = None
 
 
 class Code(Part):
@@ -138,6 +158,9 @@ class Manifest(Part):
     seed: int
     verdict: Literal["accepted"]
     reasons: tuple[str, ...]
+    policy: str | None = None
+    gates: tuple[Gate, ...] = ()
+    controls: tuple[str, ...] = ()
     estimates: Mapping[str, Estimate]
     hashes: Hashes
     code: Code
@@ -202,11 +225,18 @@ def draft(workspace: Workspace, model: str, facts: Facts, seed: int, who: str) -
         seed=seed,
         verdict="accepted",
         reasons=facts.reasons,
-        estimates={name: each.model_copy(update={"detail": ()}) for name, each in sorted(facts.estimates.items())},
+        policy=facts.policy,
+        gates=facts.gates,
+        controls=facts.controls,
+        estimates={name: _short(each) for name, each in sorted(facts.estimates.items())},
         hashes=hashes,
         code=code_facts(),
         packages=package_versions(),
     )
+
+
+def _short(estimate: Estimate) -> Estimate:
+    return estimate.model_copy(update={"detail": (), "curves": ()})
 
 
 def source_sha256(workspace: Workspace) -> str | None:
@@ -250,6 +280,8 @@ def _hashes(workspace: Workspace, model: str) -> Hashes:
         rows=rows_sha256(workspace.synthetic(model)),
         report=sha256(workspace.report),
         audit=sha256(workspace.audit),
+        public_report=sha256(workspace.public_report),
+        public_audit=sha256(workspace.public_audit),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from pipeline.cards import CARDS, write_cards
 from pipeline.dvc_remote import CONFIG, Remote, cache_of, configuration, configure, push, track, with_remote
 from pipeline.errors import Mistake
 from pipeline.git import PATIENCE, Head, Repository, one_writer
@@ -22,7 +23,8 @@ from pipeline.workspace import Workspace, write_bytes, write_parquet, write_text
 STEPS = ("start", "stage", "rows", "track", "push", "place", "commit", "publish", "index", "configure", "end")
 ROWS, POINTER, MANIFEST = "synthetic.parquet", "synthetic.parquet.dvc", "manifest.json"
 REPORT, AUDIT, SPEC, IGNORE = "report.html", "audit.json", "spec.yaml", ".gitignore"
-IN_GIT = (MANIFEST, REPORT, AUDIT, SPEC, IGNORE, POINTER)
+PUBLIC = ("report.public.html", "audit.public.json")
+IN_GIT = (MANIFEST, REPORT, AUDIT, *PUBLIC, *CARDS, SPEC, IGNORE, POINTER)
 WAIT = 600.0
 
 
@@ -173,8 +175,10 @@ class _Publication:
         staged.mkdir()
         write_bytes(staged / MANIFEST, content)
         copies = {REPORT: self.workspace.report, AUDIT: self.workspace.audit, SPEC: self.workspace.spec_file}
+        copies |= dict(zip(PUBLIC, (self.workspace.public_report, self.workspace.public_audit), strict=True))
         for name, source in copies.items():
             write_bytes(staged / name, source.read_bytes())
+        write_cards(self.workspace.audit, manifest.release, staged)
         write_text(staged / IGNORE, f"/{ROWS}\n")
         self.at("rows")
         _write_rows(staged / ROWS, self.workspace.synthetic(self.model), manifest)

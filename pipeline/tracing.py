@@ -10,13 +10,14 @@ import pyarrow.parquet as pq
 import yaml
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from pipeline.cards import CARDS
 from pipeline.dvc_remote import tracked
 from pipeline.errors import Mistake
 from pipeline.git import Repository
 from pipeline.hashing import folder_sha256, rows_sha256
 from pipeline.manifest import LOCK_FILE, Manifest, code_facts, code_root, source_sha256
 from pipeline.places import digest, expand, local_file
-from pipeline.releases import AUDIT, MANIFEST, POINTER, REPORT, SPEC, Release, find_release, folder_of
+from pipeline.releases import AUDIT, MANIFEST, POINTER, PUBLIC, REPORT, SPEC, Release, find_release, folder_of
 from pipeline.spec import Source
 from pipeline.workspace import Workspace, sha256
 
@@ -122,6 +123,9 @@ def _files(repository: Repository, release: Release) -> Iterator[Check]:
     yield _check("manifest in git", release.manifest_sha256, kept)
     pointer = hashlib.sha256(_published(repository, release, POINTER)).hexdigest()
     wanted = {MANIFEST: release.manifest_sha256, REPORT: hashes.report, AUDIT: hashes.audit, SPEC: hashes.spec}
+    for name in (*PUBLIC, *CARDS):
+        content = repository.read(release.commit, f"{folder_of(release.manifest)}/{name}")
+        wanted |= {} if content is None else {name: hashlib.sha256(content).hexdigest()}
     for name, expected in (wanted | {POINTER: pointer}).items():
         path = release.folder / name
         if path.exists() or not release.folder.exists():
