@@ -229,7 +229,7 @@ def _moment(column: Column, text: str) -> float | None:
 
 def _duration(column: Column, text: str) -> float | None:
     try:
-        return float(pd.Timedelta(text).as_unit("us").value) if DURATION.fullmatch(text) else None
+        return float(pd.Timedelta(text) // pd.Timedelta(1, "us")) if DURATION.fullmatch(text) else None
     except ValueError:
         return None
 
