@@ -1,4 +1,4 @@
-"""The command line: tables for people, `--json` for programs; 2 is the user's mistake, 1 is ours."""
+"""The command line: tables for people, `--json` for programs; 2 is the user's mistake, 70 is ours."""
 
 import errno
 import json
@@ -25,6 +25,7 @@ app = typer.Typer(
 WIDTH = None if sys.stdout.isatty() else 140
 out = Console(highlight=False, markup=False, soft_wrap=True, width=WIDTH)
 err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True, width=WIDTH)
+OURS = 70  # EX_SOFTWARE; 1, 3 and 4 are verdicts
 PLACES_TROUBLE = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG),
@@ -152,19 +153,21 @@ def audit(
     holdout: Annotated[str | None, typer.Option(help="Real rows that the generator never saw.")] = None,
     spec: Annotated[Path | None, typer.Option(help="Specification: columns, target, rules and demands.")] = None,
     policy: Annotated[
-        str | None, typer.Option(help="Gates that count: structural, analytics, ml [default: the spec's].")
+        str | None, typer.Option(help="Gates that count: structural, analytics, ml [default: the specification's].")
     ] = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Attack the specification's model too: train it again.")] = False,
+    model: Annotated[str | None, typer.Option(help="Which of its models [default: the only one].")] = None,
     as_json: Json = False,
     root: Root = None,
 ) -> None:
     """Judge anybody's synthetic table; ends with 0 for PASS, 1 FAIL, 3 INCONCLUSIVE, 4 INVALID."""
-    from pipeline.appraisal import appraise
+    from pipeline.appraisal import Wanted, appraise
     from pipeline.tables import show_appraisal
     from pipeline.verdicts import EXIT_CODES
     from pipeline.watching import watching
 
     with watching(err) as show:
-        result = appraise(_root(root), (real, synthetic, holdout), spec, policy, folder, show)
+        result = appraise(_root(root), (real, synthetic, holdout), Wanted(spec, policy, deep, model), folder, show)
     if as_json:
         _print_json(result)
     else:
@@ -266,7 +269,7 @@ def main() -> NoReturn:
         err.print(
             f"lookalike: our fault, not yours: {type(error).__name__}: {error} (LOOKALIKE_LOG=DEBUG shows where)",
         )
-        sys.exit(1)
+        sys.exit(OURS)
     sys.exit(0)
 
 

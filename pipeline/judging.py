@@ -84,7 +84,8 @@ def decide(this: Call) -> dict[str, JsonValue]:
 def demanded(this: Call) -> tuple[tuple[Asked, ...], tuple[NotAsked, ...]]:
     """Return the gates that count in a run, and those that its table gives nothing to judge by."""
     schema = published(schema_of(this.workspace))
-    return asked(policy(this.spec.policy, this.workspace.root), this.spec, schema, declared(this.spec, schema))
+    known = declared(this.spec, schema)
+    return asked(policy(this.spec.policy, this.workspace.root), this.spec, schema, known, deep=this.spec.deep)
 
 
 def found(measured: Measured, broken_contract: tuple[str, ...]) -> verdicts.Findings:
@@ -110,7 +111,13 @@ class _Once:
     def __call__(self) -> Evidence:
         with self.lock:
             if self.kept is None:
-                self.kept = gather(self.this.workspace, self.name, self.this.spec)
+                spec = self.this.spec
+                self.kept = gather(self.this.workspace, self.name, spec)
+                if spec.deep and "privacy" in self.this.questions:
+                    from pipeline.refitting import cost, refit
+
+                    self.kept.refit = refit(spec, self.name, self.kept.train)
+                    self.this.show("audit", 0.0, cost(self.name, self.kept.refit, len(self.kept.train)))
             return self.kept
 
 
@@ -122,6 +129,7 @@ def _answer(this: Call, name: str, question: Question, place: Bench, read: _Once
         "seed": this.spec.seed,
         "metrics": list(metrics(question)),
         "gated": list(gated),
+        "deep": this.spec.deep,
         "declared": [list(this.spec.rules), list(this.spec.secrets), list(this.spec.analyses)],
     }
     files = [workspace.schema, workspace.train, workspace.holdout, workspace.synthetic(name)]

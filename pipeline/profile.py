@@ -19,17 +19,16 @@ MOST_COMMENTED = 300
 LONGEST_KEY = 1000
 TOP_CATEGORIES = 4
 DEFAULT_MODELS = ("independent", "bayesian_network", "autoregressive")
-DEMANDS = """\
-# What a model's rows must show to be released; the reference is what fresh real rows score.
-demands:
-  fidelity.column_shapes: { times_reference: 3 } # each column's distribution
-  fidelity.pair_trends: { times_reference: 3 } # each pair of columns
-  validity.schema_violations: { at_most: 0 } # share of rows that break the schema
-  privacy.exact_copies: { at_most: 0.005 } # share of rows that copy a training row, beyond chance
-  privacy.membership_inference: { at_most: 0.6 } # AUC of telling members of the training rows; 0.5 is blind
+POLICY = """\
+# The gates that rows must pass to be released: policies/<name>.yaml; structural (possible rows for tests), analytics
+# (counting and regressing) or ml (training models). Privacy gates are the same in all of them.
+policy: analytics
+# demands: { fidelity.detection: { at_most: 0.55 } } # beyond the policy's; they tighten and never loosen it
+# waivers: { bias.group_prevalence: { reason: why, author: who, expires: 2030-12-31 } } # gates that shall not count
+# secrets: [COLUMN] # what an attacker would like to know; the sensitive columns and the target where none is named
+# analyses: ["COLUMN ~ COLUMN + COLUMN"] # regressions that will be run on the rows
+# rules: ["if COLUMN = VALUE then COLUMN >= VALUE"] # what every row must keep
 """
-UTILITY = "  utility.train_synthetic_test_real: { from_reference: 0.1 } # a model trained on them predicts real rows\n"
-BIAS = "  bias.group_prevalence: { from_reference: 0.1 } # shares of the sensitive groups\n"
 TAIL = """\
 # Of several accepted models, this metric picks the one to release.
 choose: { metric: fidelity.detection }
@@ -71,9 +70,7 @@ def profile(source: Source, name: str, root: Path) -> str:
             _roles(schema, loaded.frame, target),
             _models(),
             _rows(loaded),
-            DEMANDS
-            + (UTILITY if target is not None else "")
-            + (BIAS if any(is_sensitive(column) for column in schema.columns) else ""),
+            POLICY,
             TAIL,
         ]
     )

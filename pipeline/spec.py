@@ -165,6 +165,7 @@ class Spec(Part):
         waivers: Gates that somebody takes upon himself, with a reason and a day of expiry.
         secrets: Columns that an attacker would like to know; the sensitive ones and the target where none is named.
         analyses: Regressions that will be run on the rows, `y ~ a + b`.
+        deep: Whether the audit attacks the models themselves too, by training each many times more.
         choose: Which accepted model is released.
         release: How.
         schedule: Cron expression or Airflow preset; None runs by hand only.
@@ -188,6 +189,7 @@ class Spec(Part):
     waivers: dict[str, Waiver] = {}
     secrets: tuple[str, ...] = ()
     analyses: tuple[str, ...] = ()
+    deep: bool = False
     choose: Choose = Choose()
     release: ReleaseSpec = ReleaseSpec()
     schedule: str | None = None

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from audit.report.document import Document, Gate, ModelAudit
+from audit.report.document import Document, ModelAudit, Verdict
 from models.core.base import Conditional, Density, Latent
 from pipeline.errors import Mistake
 from pipeline.registry import families, family
+from pipeline.verdicts import SPOKEN
 from pipeline.workspace import Workspace, read_json
 
 SIGNS = {
@@ -70,12 +71,14 @@ def show_document(console: Console, document: Document) -> None:
             reference = answers[name].estimate.reference
             table.add_row(f"{question}.{name}", "–" if reference is None else f"{reference:.4g}", *cells)
     table.add_section()
+    table.add_row("self-test", "", *(_controls(model) for model in document.models))
     table.add_row("verdict", "", *(_word(model.verdict) for model in document.models))
     console.print(table)
     console.print(
         "real rows: what fresh real rows of the same number score; ✓ ✗ ? !: the demand is met, missed, open, void"
     )
-    console.print(_word(document.verdict))
+    word = _word(document.verdict)
+    console.print(word.append(f" by the policy {document.policy.name!r}", style="dim"))
     for reason in document.reasons:
         console.print(f"  {reason}")
 
@@ -119,14 +122,23 @@ def _cell(model: ModelAudit, metric: str) -> Text:
     answer = model.answer(metric)
     if answer is None or answer.estimate.value is None:
         return Text("not computed", style="dim")
-    gate: Gate | None = next((gate for gate in model.gates if gate.metric == metric), None)
+    gates = [gate for gate in model.gates if gate.metric == metric]
     text = Text(f"{answer.estimate.value:.4g}")
-    if gate is not None:
+    for gate in gates:
         sign, colour = SIGNS[gate.verdict]
         text.append(f" {sign}", style=colour)
+        text.append(" waived" if gate.waiver is not None else "", style="dim")
     return text
 
 
-def _word(verdict: str) -> Text:
+def _controls(model: ModelAudit) -> Text:
+    """Return how many controls went as they must."""
+    right = sum(control.right is True for control in model.controls)
+    wrong = any(control.right is False for control in model.controls)
+    colour = "red" if wrong else "green" if right == len(model.controls) else "yellow"
+    return Text(f"{right} of {len(model.controls)} right", style=colour)
+
+
+def _word(verdict: Verdict) -> Text:
     sign, colour = SIGNS[verdict]
-    return Text(f"{sign} {verdict}", style=colour)
+    return Text(f"{sign} {SPOKEN[verdict]}", style=colour)

@@ -1,0 +1,113 @@
+"""Tables that somebody gives to the audit: real rows, synthetic rows of any tool, and what is said of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from audit.core import Evidence
+from pipeline.checking import published
+from pipeline.errors import Mistake
+from pipeline.evidence import declared
+from pipeline.guesses import guess_target, is_sensitive
+from pipeline.sources import Loaded, load
+from pipeline.spec import Source, Spec
+from pipeline.split import split
+from pipeline.steps import generator
+from pipeline.view import apply
+from tabular.infer import Override, infer_schema
+from tabular.schema import Schema
+from tabular.table import Table
+
+HELD_BACK = 0.3
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user gave: the real rows, the holdout if any, the synthetic rows, and the specification if any."""
+
+    real: Loaded
+    holdout: Loaded | None
+    synthetic: Loaded
+    spec: Spec | None
+
+    @classmethod
+    def read(cls, root: Path, real: str, synthetic: str, holdout: str | None, spec: Spec | None) -> "Given":
+        """Read the tables; how to read them (delimiter, encoding, ...) is the specification's, if there is one.
+
+        Raises:
+            Mistake: If a source cannot be read.
+        """
+        return cls(
+            load(_source(spec, root, real), root),
+            None if holdout is None else load(_source(spec, root, holdout), root),
+            load(_source(spec, root, synthetic), root),
+            spec,
+        )
+
+    def evidence(self) -> tuple[Evidence, Schema, tuple[str, ...]]:
+        """Bring the tables to one schema, which the real rows alone decide.
+
+        Returns:
+            The evidence, its schema, and what was guessed where no specification says it.
+
+        Raises:
+            Mistake: If the tables make no evidence.
+        """
+        parts = [self.real.frame] + ([] if self.holdout is None else [self.holdout.frame])
+        frame = pd.concat(parts, ignore_index=True)
+        rows = self.synthetic.frame
+        overrides: Mapping[str, Override] = {}
+        notes: tuple[str, ...] = ()
+        if self.spec is not None:
+            frame, overrides = apply(self.spec, frame)
+        try:
+            schema = published(infer_schema(frame, overrides))
+            if self.spec is None:
+                schema, notes = _guessed(schema, frame)
+            real = Table.conform(schema, frame)
+        except ValueError as error:
+            raise Mistake(f"the real rows: {error}") from error
+        if self.spec is not None and not set(schema.names) <= set(rows.columns):
+            rows, _ = apply(self.spec, rows)
+        missing = [name for name in schema.names if name not in rows.columns and schema[name].is_modelled]
+        if len(missing) == len(schema.modelled):
+            raise Mistake(f"the synthetic table shares no column with the real one; wanted {', '.join(missing[:10])}")
+        synthetic, broken = Table.coerce(schema, rows)
+        mask = np.asarray(broken[[column.name for column in schema.modelled]].to_numpy().any(axis=1))
+        seed = 0 if self.spec is None else self.spec.seed
+        known = declared(self.spec, schema)
+        return Evidence(*self._sides(real), synthetic, mask, declared=known, seed=seed), schema, notes
+
+    def _sides(self, real: Table) -> tuple[Table, Table]:
+        if self.holdout is not None:
+            n = len(self.real.frame)
+            return real.take(np.arange(n)), real.take(np.arange(n, len(real)))
+        unit = None if self.spec is None else self.spec.unit
+        train, holdout = split(real.frame, unit, HELD_BACK, generator(0, "audit", "split"))
+        return real.take(train), real.take(holdout)
+
+
+def _source(spec: Spec | None, root: Path, path: str) -> Source:
+    if "://" not in path and not (root / path).exists():
+        path = str(Path(path).expanduser().resolve())
+    if spec is None:
+        return Source(path=path)
+    return spec.source.model_copy(update={"path": path, "sha256": None, "format": None, "query": None})
+
+
+def _guessed(schema: Schema, frame: pd.DataFrame) -> tuple[Schema, tuple[str, ...]]:
+    """Take target and sensitive columns by their names, as a new specification would."""
+    target = guess_target(schema, frame)
+    columns = [
+        column.model_copy(
+            update={"role": "target" if column.name == target else column.role, "sensitive": is_sensitive(column)}
+        )
+        for column in schema.columns
+    ]
+    sensitive = [column.name for column in columns if column.sensitive]
+    notes = [] if target is None else [f"taken as the target by its name: {target}"]
+    notes += [f"taken as sensitive by their names: {', '.join(sensitive)}"] if sensitive else []
+    return schema.model_copy(update={"columns": tuple(columns)}), tuple(notes)
