@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.lenient import write_lenient
+
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = ROOT / "dags"
 HOME = Path(tempfile.mkdtemp(prefix="lookalike-airflow-"))
@@ -33,7 +35,8 @@ source: {{path: tiny.csv}}
 target: bought
 holdout: 0.4
 models: {models}
-shard_rows: 150
+shard_rows: 900
+policy: lenient
 demands: {demands}
 release: {{remote: remote}}
 """
@@ -56,13 +59,14 @@ def airflow_db():
 def write_project(root: Path) -> Path:
     """Make a project of two specs over one small table: `tiny` asks for what is given, `greedy` for too much."""
     rng = np.random.default_rng(1)
-    n = 500
+    n = 4_000
     age = rng.integers(18, 80, n)
     city = rng.choice(["Bergen", "Oslo", "Troms\u00f8"], n, p=[0.3, 0.5, 0.2])
     bought = np.where(rng.random(n) < age / 100, "yes", "no")
-    spent = np.round(rng.gamma(2.0, 30.0, n), 2)
+    spent = np.round(rng.gamma(2.0, age / 2.0, n), 2)
     root.mkdir(parents=True, exist_ok=True)
     pd.DataFrame({"age": age, "city": city, "spent": spent, "bought": bought}).to_csv(root / "tiny.csv", index=False)
+    write_lenient(root)
     specs = root / "specs"
     specs.mkdir(exist_ok=True)
     for name, models, demands in (

@@ -111,7 +111,7 @@ def test_a_release_is_tried_on_the_real_holdout(accepted):
     record = json.loads(path.read_text(encoding="utf-8"))
     assert path.parent == accepted.home
     assert record["task"] == "classification"
-    assert record["holdout_rows"] == 200
+    assert record["holdout_rows"] == 1_600
     assert record["trained_on_release"]["rows"] == 400
     # Synthetic columns that know nothing of one another teach nothing; real ones do.
     assert abs(record["trained_on_release"]["roc_auc"] - 0.5) < 0.2

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from pipeline.__main__ import main
+from tests.lenient import write_lenient
 
 ROWS = 120
 
@@ -36,6 +37,7 @@ def project(tmp_path):
     """A project's folder whose one specification reads rows.csv."""
     (tmp_path / "specs").mkdir()
     table().to_csv(tmp_path / "rows.csv", index=False)
+    write_lenient(tmp_path)
     return tmp_path
 
 
@@ -44,6 +46,7 @@ def specify(project, **changes):
         "name": "toy",
         "source": {"path": "rows.csv"},
         "models": {"independent": {}},
+        "policy": "lenient",
         "demands": {"validity.schema_violations": {"at_most": 0}},
         "release": {"enabled": False},
     }

@@ -42,7 +42,13 @@ shard_rows: 200
 models:
   independent: {}
   gmm: { components: 2 }
+policy: structural
 demands: { validity.schema_violations: { at_most: 0 } }
+waivers: {}
+secrets: []
+analyses: []
+rules: []
+deep: false
 choose: { metric: validity.schema_violations }
 release: { enabled: false }
 schedule: null

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from pipeline.workspace import sha256
+from tests.lenient import write_lenient
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = (
@@ -41,9 +42,11 @@ def project(tmp_path_factory):
         "name": "toy",
         "source": {"path": "rows.csv"},
         "models": {"gmm": {}},
+        "policy": "lenient",
         "demands": {"privacy.exact_copies": {"at_most": 0.5}},
         "shard_rows": 500,
     }
+    write_lenient(project)
     (project / "specs" / "toy.yaml").write_text(yaml.safe_dump(settings))
     for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"]):
         subprocess.run(["git", "-C", project, *command], check=True)
