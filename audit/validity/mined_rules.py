@@ -125,13 +125,14 @@ class MinedRules(Metric):
         for got, where in ((confirming, "half of the holdout"), (fresh, "half of the holdout")):
             need(len(got), self.config.minimum, where)
         need(len(evidence.synthetic), self.config.minimum, "the synthetic table")
-        mined = evidence.train.take(some(one_each(evidence.train, rng), self.config.most, rng))
-        known = (mined, evidence.holdout.take(confirming))
+        training = one_each(evidence.train, rng)
+        need(len(training), self.config.support, "the training table, one row of each privacy unit,")
+        known = (evidence.train.take(some(training, self.config.most, rng)), evidence.holdout.take(confirming))
         judged = (evidence.synthetic, evidence.holdout.take(fresh))
         implied = self._implications(columns, known, judged)
         ordered = self._orders(columns, known, judged)
         hit = [a | b for a, b in zip(implied.hit, ordered.hit, strict=True)]
-        rows = sorted(implied.rows + ordered.rows, key=lambda row: -float(row["synthetic_share"] or 0))
+        rows = sorted(implied.rows + ordered.rows, key=lambda row: float(row["synthetic_share"] or 0), reverse=True)
         shares = [float(each.mean()) for each in hit]
         n, m = float(len(hit[0])), independent(judged[1])
         exact = Interval(low=0.0, high=0.0) if not rows else None

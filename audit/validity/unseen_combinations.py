@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import PositiveFloat, PositiveInt
 
 from audit.core import Estimate, Evidence, Metric, NotComputable, Row, reasoned
-from audit.intervals import wilson
+from audit.intervals import share_difference, wilson
 from audit.reading import Coded, Codes, bins
 from audit.reference import independent, match
 
@@ -37,7 +37,7 @@ class UnseenCombinations(Metric):
     Known rows are the training rows and half A of the holdout. A pair is impossible in their eyes where it never
     occurs and n p(a) p(b), its count if the two columns were independent, is at least `expected`. The value is over
     all synthetic rows, the reference over half B. Missing is a category; number columns are left out. Intervals are
-    Wilson's; real rows count as many as their privacy units (`audit.reference.independent`).
+    Wilson's, the gap's is Newcombe's; real rows count as many as their privacy units (`audit.reference.independent`).
     """
 
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
@@ -85,15 +85,16 @@ class UnseenCombinations(Metric):
                 hit[side] |= never[codes]
                 if side == 0 and never.any():
                     cells += _held(never, expected, codes, (first, second))
-        shares = [float(each.mean()) for each in hit]
-        sizes = (float(len(hit[0])), independent(judged[1]))
-        value, reference = (wilson(share * size, size) for share, size in zip(shares, sizes, strict=True))
+        value, reference = (float(each.mean()) for each in hit)
+        n, m = float(len(hit[0])), independent(judged[1])
         cells.sort(key=lambda each: -each[1])
         return Estimate(
-            value=shares[0],
-            interval=value,
-            reference=shares[1],
-            reference_interval=reference,
+            value=value,
+            interval=wilson(value * n, n),
+            reference=reference,
+            reference_interval=wilson(reference * m, m),
+            gap=value - reference,
+            gap_interval=share_difference(value, reference, n, m),
             detail=tuple(_row(cell, held, [column.name for column in columns], coded) for cell, held in cells[:WORST]),
             rows=len(hit[0]),
         )
