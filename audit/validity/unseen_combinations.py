@@ -10,7 +10,7 @@ from pydantic import PositiveFloat, PositiveInt
 from audit.core import Estimate, Evidence, Metric, NotComputable, Row, reasoned
 from audit.intervals import share_difference, wilson
 from audit.reading import Coded, Codes, bins
-from audit.reference import independent, match
+from audit.reference import Rows, independent, match, one_each
 
 WORST = 30
 
@@ -35,9 +35,10 @@ class UnseenCombinations(Metric):
     """Share of rows that hold a pair of categories which no known real row holds, though chance alone predicts many.
 
     Known rows are the training rows and half A of the holdout. A pair is impossible in their eyes where it never
-    occurs and n p(a) p(b), its count if the two columns were independent, is at least `expected`. The value is over
-    all synthetic rows, the reference over half B. Missing is a category; number columns are left out. Intervals are
-    Wilson's, the gap's is Newcombe's; real rows count as many as their privacy units (`audit.reference.independent`).
+    occurs and n p(a) p(b), its count if the two columns were independent, is at least `expected`; n and the shares are
+    those of one row of each privacy unit. The value is over all synthetic rows, the reference over half B. Missing is a
+    category; number columns are left out. Intervals are Wilson's, the gap's is Newcombe's; real rows count as many as
+    their privacy units (`audit.reference.independent`).
     """
 
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
@@ -72,6 +73,7 @@ class UnseenCombinations(Metric):
             raise NotComputable(f"the table has {len(columns)} columns of categories; this metric needs at least 2")
         split = match(evidence, rng, self.config.minimum)
         known = (evidence.train, evidence.holdout.take(split.real))
+        lone = np.concatenate([one_each(known[0], rng), len(known[0]) + one_each(known[1], rng)])
         judged = (evidence.synthetic, evidence.holdout.take(split.fresh))
         coded = [
             bins(column, evidence.train, (*known, *judged), categories=self.config.categories) for column in columns
@@ -79,7 +81,7 @@ class UnseenCombinations(Metric):
         hit = [np.zeros(len(table), dtype=bool) for table in judged]
         cells: list[tuple[Cell, int]] = []
         for first, second in combinations(range(len(columns)), 2):
-            never, expected = self._never(coded[first], coded[second])
+            never, expected = self._never(coded[first], coded[second], lone)
             for side in (0, 1):
                 codes = coded[first].codes[2 + side], coded[second].codes[2 + side]
                 hit[side] |= never[codes]
@@ -99,11 +101,12 @@ class UnseenCombinations(Metric):
             rows=len(hit[0]),
         )
 
-    def _never(self, first: Coded, second: Coded) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    def _never(self, first: Coded, second: Coded, lone: Rows) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Return which pairs of codes never met in the known rows, and how often they were to meet, shapes (K, L)."""
         a, b = np.concatenate(first.codes[:2]), np.concatenate(second.codes[:2])
         met = np.bincount(a * second.size + b, minlength=first.size * second.size).reshape(first.size, second.size)
-        expected = np.outer(met.sum(axis=1), met.sum(axis=0)) / len(a)
+        held = [np.bincount(codes[lone], minlength=each.size) for codes, each in ((a, first), (b, second))]
+        expected = np.outer(*held) / len(lone)
         return (met == 0) & (expected >= self.config.expected), expected
 
 
