@@ -1,18 +1,19 @@
 """The command line: tables for people, `--json` for programs; 2 is the user's mistake, 70 is ours."""
 
 import errno
-import json
 import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
 from pipeline.assignments import pairs, values
+from pipeline.audit_commands import audit, list_metrics, schema
 from pipeline.errors import Mistake
+from pipeline.release_commands import diff, releases, verify
+from pipeline.terminal import Json, Root, err, folder, out, print_json
 
 app = typer.Typer(
     name="lookalike",
@@ -22,20 +23,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-WIDTH = None if sys.stdout.isatty() else 140
-out = Console(highlight=False, markup=False, soft_wrap=True, width=WIDTH)
-err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True, width=WIDTH)
 OURS = 70  # EX_SOFTWARE; 1, 3 and 4 are verdicts
 PLACES_TROUBLE = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG),
 )
 
-Root = Annotated[
-    Path | None,
-    typer.Option(help="The project's folder [default: $LOOKALIKE_ROOT, else the current folder]."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="A value in place of the specification's; may be repeated."),
@@ -56,10 +49,10 @@ def init(
     from pipeline.spec import Source, Spec
     from pipeline.workspace import write_text
 
-    path = _root(root) / "specs" / f"{name}.yaml"
+    path = folder(root) / "specs" / f"{name}.yaml"
     if path.exists() and not force:
         raise Mistake(f"{path} is there already; --force overwrites it")
-    text = profile(Source(path=data, query=query), name, _root(root))
+    text = profile(Source(path=data, query=query), name, folder(root))
     write_text(path, text)
     spec = Spec.load(path)
     out.print(
@@ -82,11 +75,11 @@ def run(
     from pipeline.watching import watching
 
     with watching(err) as show:
-        result, trouble = go_through(spec, _root(root), run, values(changes), show)
+        result, trouble = go_through(spec, folder(root), run, values(changes), show)
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
-        show_run(out, _root(root), result)
+        show_run(out, folder(root), result)
     if trouble is not None:
         raise trouble
 
@@ -110,7 +103,7 @@ def stage(
         result = call(
             name,
             spec,
-            _root(root),
+            folder(root),
             run,
             model=model,
             shard=shard,
@@ -118,7 +111,7 @@ def stage(
             changes=values(changes),
             show=show,
         )
-    _print_json(result)
+    print_json(result)
 
 
 @app.command()
@@ -139,40 +132,10 @@ def sample(
     """Draw more rows from a run's synthesizer, also with some columns given."""
     from pipeline.drawing import draw
 
-    drawn = draw(_root(root), source, rows, out_file, pairs(given, "--given"), model, seed)
+    drawn = draw(folder(root), source, rows, out_file, pairs(given, "--given"), model, seed)
     out.print(f"wrote {drawn.rows:,} rows of {drawn.model} to {out_file}")
     for note in drawn.notes:
         out.print(note)
-
-
-@app.command()
-def audit(
-    real: Annotated[str, typer.Argument(help="Real rows: a file or URL.")],
-    synthetic: Annotated[str, typer.Argument(help="Synthetic rows, from any tool.")],
-    folder: Annotated[Path, typer.Option("--out", help="Folder for report.html and audit.json.")],
-    holdout: Annotated[str | None, typer.Option(help="Real rows that the generator never saw.")] = None,
-    spec: Annotated[Path | None, typer.Option(help="Specification: columns, target, rules and demands.")] = None,
-    policy: Annotated[
-        str | None, typer.Option(help="Gates that count: structural, analytics, ml [default: the specification's].")
-    ] = None,
-    deep: Annotated[bool, typer.Option("--deep", help="Attack the specification's model too: train it again.")] = False,
-    model: Annotated[str | None, typer.Option(help="Which of its models [default: the only one].")] = None,
-    as_json: Json = False,
-    root: Root = None,
-) -> None:
-    """Judge anybody's synthetic table; ends with 0 for PASS, 1 FAIL, 3 INCONCLUSIVE, 4 INVALID."""
-    from pipeline.appraisal import Wanted, appraise
-    from pipeline.tables import show_appraisal
-    from pipeline.verdicts import EXIT_CODES
-    from pipeline.watching import watching
-
-    with watching(err) as show:
-        result = appraise(_root(root), (real, synthetic, holdout), Wanted(spec, policy, deep, model), folder, show)
-    if as_json:
-        _print_json(result)
-    else:
-        show_appraisal(out, folder)
-    raise typer.Exit(EXIT_CODES[str(result["verdict"])])
 
 
 @app.command()
@@ -181,57 +144,9 @@ def models(as_json: Json = False) -> None:
     from pipeline.tables import abilities, show_abilities
 
     if as_json:
-        _print_json(abilities())
+        print_json(abilities())
     else:
         show_abilities(out)
-
-
-@app.command()
-def releases(as_json: Json = False, root: Root = None) -> None:
-    """List the releases."""
-    from pipeline.release_tables import release_rows, show_releases
-
-    if as_json:
-        _print_json(release_rows(_root(root)))
-    else:
-        show_releases(out, _root(root))
-
-
-@app.command()
-def verify(
-    release: Annotated[str, typer.Argument(help="Release, e.g. rand_health-v1.")],
-    as_json: Json = False,
-    root: Root = None,
-) -> None:
-    """Recompute every hash of a release; ends with 1 if one differs or the rows are not here."""
-    from pipeline import tracing
-    from pipeline.release_tables import show_verification, verification
-
-    checks = tracing.verify(_root(root), release)
-    if as_json:
-        _print_json(verification(release, checks))
-    else:
-        show_verification(out, release, checks)
-    if not tracing.verified(checks):
-        raise typer.Exit(1)
-
-
-@app.command()
-def diff(
-    a: Annotated[str, typer.Argument(help="Release, e.g. rand_health-v1.")],
-    b: Annotated[str, typer.Argument(help="Release to compare it with.")],
-    as_json: Json = False,
-    root: Root = None,
-) -> None:
-    """Show what changed between two releases: data, settings, code, estimates."""
-    from pipeline import tracing
-    from pipeline.release_tables import show_difference
-
-    difference = tracing.diff(_root(root), a, b)
-    if as_json:
-        _print_json(difference.model_dump(mode="json"))
-    else:
-        show_difference(out, a, b, difference)
 
 
 @app.command()
@@ -244,11 +159,19 @@ def show(
     from pipeline.runs import result_of
     from pipeline.tables import show_run
 
-    result = result_of(_root(root), run)
+    result = result_of(folder(root), run)
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
-        show_run(out, _root(root), result)
+        show_run(out, folder(root), result)
+
+
+app.command()(audit)
+app.command("metrics")(list_metrics)
+app.command()(schema)
+app.command()(releases)
+app.command()(verify)
+app.command()(diff)
 
 
 def main() -> NoReturn:
@@ -271,17 +194,6 @@ def main() -> NoReturn:
         )
         sys.exit(OURS)
     sys.exit(0)
-
-
-def _root(given: Path | None) -> Path:
-    root = given or Path(os.environ.get("LOOKALIKE_ROOT") or Path.cwd())
-    if not root.is_dir():
-        raise Mistake(f"{root}: is not a folder")
-    return root.resolve()
-
-
-def _print_json(content: Any) -> None:
-    sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

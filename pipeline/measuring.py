@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -72,6 +72,12 @@ class Bench:
             estimates=estimates | {name: Estimate(value=None, not_computed=why) for name, why in unseen.items()},
             controls=found,
         )
+
+    def estimates(self, evidence: Evidence, names: Sequence[str]) -> dict[str, Estimate]:
+        """Measure some metrics on one evidence."""
+        progress = _Progress(len(names), lambda share, name: None)
+        found = {name: self.pool.submit(self._one, name, evidence, progress) for name in sorted(names, key=_place)}
+        return {name: found[name].result() for name in names}
 
     def _control(self, kind: Kind, name: str, evidence: Evidence, progress: "_Progress") -> Future[Estimate]:
         """Return the answer of one metric on a control's rows, which may still be under way."""

@@ -12,7 +12,7 @@ from rich.text import Text
 from audit.report.document import Document, ModelAudit, Verdict
 from models.core.base import Conditional, Density, Latent
 from pipeline.errors import Mistake
-from pipeline.registry import families, family
+from pipeline.registry import families, family, metric, metrics
 from pipeline.verdicts import SPOKEN
 from pipeline.workspace import Workspace, read_json
 
@@ -81,6 +81,32 @@ def show_document(console: Console, document: Document) -> None:
     console.print(word.append(f" by the policy {document.policy.name!r}", style="dim"))
     for reason in document.reasons:
         console.print(f"  {reason}")
+
+
+def metric_words() -> JsonValue:
+    """Return every metric with its own words."""
+    return [
+        {
+            "name": name,
+            "title": kind.title,
+            "better": kind.better,
+            "ideal": kind.ideal,
+            "spread": kind.spread,
+            "needs": list(kind.needs),
+            "definition": kind.definition,
+        }
+        for name in metrics()
+        for kind in [metric(name)]
+    ]
+
+
+def show_metrics(console: Console) -> None:
+    """Show the metrics, a row each."""
+    table = RichTable("metric", "better", "needs", "definition", show_lines=True)
+    for name in metrics():
+        kind = metric(name)
+        table.add_row(name, kind.better, ", ".join(kind.needs), Text(kind.definition))
+    console.print(table)
 
 
 def abilities() -> JsonValue:
