@@ -4,9 +4,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
+from audit.report.document import NotAsked
+from pipeline.declarations import declared, fitting
 from pipeline.errors import Mistake
+from pipeline.gates import Asked
 from pipeline.making import real_rows, schema_of, shards
 from pipeline.places import masked
+from pipeline.policies import asked, policy
 from pipeline.stages import Call
 from pipeline.steps import fingerprint, once
 from pipeline.workspace import read_json, write_json, write_parquet
@@ -22,10 +26,11 @@ def contract(this: Call) -> dict[str, JsonValue]:
     Raises:
         Mistake: If real rows break the suite, or a declared rule does not fit the schema.
     """
-    from pipeline.contract import DECLARED_RULE, build_suite, fitting, run_rules, run_suite
+    from pipeline.contract import DECLARED_RULE, build_suite, run_rules, run_suite
 
     workspace = this.workspace
     rules = fitting(this.spec.rules, schema_of(workspace))
+    demanded(this)  # whatever is wrong with gates, waivers or declarations is said before anything is trained
     mark = fingerprint({"rules": list(this.spec.rules)}, [workspace.schema, workspace.train, workspace.holdout])
 
     def check_real() -> None:
@@ -74,6 +79,17 @@ def check(this: Call) -> dict[str, JsonValue]:
 def published(schema: Schema) -> Schema:
     """Return the schema of synthetic tables: the real one without its free text."""
     return Schema(columns=tuple(column for column in schema.columns if column.kind != "text"))
+
+
+def demanded(this: Call) -> tuple[tuple[Asked, ...], tuple[NotAsked, ...]]:
+    """Return the gates that count in a run, and those that its table gives nothing to judge by.
+
+    Raises:
+        Mistake: If the policy, a waiver or a declaration is wrong.
+    """
+    schema = published(schema_of(this.workspace))
+    known = declared(this.spec, schema)
+    return asked(policy(this.spec.policy, this.workspace.root), this.spec, schema, known, deep=this.spec.deep)
 
 
 def broken_sentences(results: JsonValue, other_than: str | None = None) -> tuple[str, ...]:

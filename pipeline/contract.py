@@ -10,7 +10,6 @@ import pandas as pd
 from pydantic import JsonValue
 
 from audit.report.answers import Check
-from pipeline.errors import Mistake
 from tabular.coercion import written
 from tabular.rules import Rule
 from tabular.schema import Category, Column, Physical, Schema
@@ -83,21 +82,6 @@ def run_suite(suite: JsonValue, table: Table) -> list[Check]:
     checks = [_check(result, table.schema) for result in _listed(found["results"])]
     order = {_place(each): place for place, each in enumerate(asked)}
     return sorted(checks, key=lambda check: order[(check.expectation, check.column)])
-
-
-def fitting(rules: Sequence[str], schema: Schema) -> tuple[Rule, ...]:
-    """Return a specification's rules, each of which makes sense for a table of that schema.
-
-    Raises:
-        Mistake: If one does not: it names a column or category that is not there, or compares what cannot be compared.
-    """
-    found = tuple(Rule.parse(text) for text in rules)
-    for place, rule in enumerate(found):
-        try:
-            rule.check(schema)
-        except ValueError as error:
-            raise Mistake(f"rules.{place}: {error}") from error
-    return found
 
 
 def run_rules(rules: Sequence[Rule], table: Table) -> list[Check]:

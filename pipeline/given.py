@@ -9,8 +9,8 @@ import pandas as pd
 
 from audit.core import Evidence
 from pipeline.checking import published
+from pipeline.declarations import declared
 from pipeline.errors import Mistake
-from pipeline.evidence import declared
 from pipeline.guesses import guess_target, is_sensitive
 from pipeline.sources import Loaded, load
 from pipeline.spec import Source, Spec

@@ -10,17 +10,13 @@ from pydantic import JsonValue
 
 from audit.core import Evidence, Question
 from audit.membership import contaminated
-from audit.report.document import NotAsked
 from pipeline import verdicts
-from pipeline.checking import broken_sentences, published
+from pipeline.checking import broken_sentences, demanded
 from pipeline.dossier import assemble, write_report
 from pipeline.errors import Mistake
 from pipeline.estimates import Measured
-from pipeline.evidence import declared, gather
-from pipeline.gates import Asked
-from pipeline.making import schema_of
+from pipeline.evidence import gather
 from pipeline.measuring import Bench, bench
-from pipeline.policies import asked, policy
 from pipeline.registry import metric, metrics
 from pipeline.stages import Call
 from pipeline.steps import fingerprint, once
@@ -79,13 +75,6 @@ def decide(this: Call) -> dict[str, JsonValue]:
     write_json(workspace.verdict, content)
     this.show("decide", 1.0, word)
     return {"verdict": word, "model": chosen, "report": str(workspace.report)}
-
-
-def demanded(this: Call) -> tuple[tuple[Asked, ...], tuple[NotAsked, ...]]:
-    """Return the gates that count in a run, and those that its table gives nothing to judge by."""
-    schema = published(schema_of(this.workspace))
-    known = declared(this.spec, schema)
-    return asked(policy(this.spec.policy, this.workspace.root), this.spec, schema, known, deep=this.spec.deep)
 
 
 def found(measured: Measured, broken_contract: tuple[str, ...]) -> verdicts.Findings:

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.contract import DECLARED_RULE, fitting, run_rules
+from pipeline.contract import DECLARED_RULE, run_rules
+from pipeline.declarations import fitting
 from pipeline.errors import Mistake
 from pipeline.spec import Spec, SpecError
 from pipeline.stages import call
@@ -89,7 +90,9 @@ def test_rules_that_real_rows_break_are_recorded_and_stop_nothing(contract) -> N
     share = sum(each["unexpected"] * count for each, count in zip(found, (280, 120), strict=True)) / ROWS
     assert share == pytest.approx(0.1)
     assert not any(each["success"] for each in found)
-    assert all("of the rows break it, more than 0.5%: it is no rule of these rows" in each["sentence"] for each in found)
+    assert all(
+        "of the rows break it, more than 0.5%: it is no rule of these rows" in each["sentence"] for each in found
+    )
 
 
 def test_few_breaches_are_told_with_their_share_only() -> None:
