@@ -76,7 +76,7 @@ def test_two_releases_of_one_quality_seldom_differ() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "better", "words"),
     [
-        (Estimate(value=None, not_computed="there is no target"), found(1), "lower", "first release: there is no target"),
+        (Estimate(value=None, not_computed="no target"), found(1), "lower", "for the first release: no target"),
         (found(1), Estimate(value=None, not_computed="too few rows"), "lower", "second release: too few rows"),
         (found(1), found(2), "none", "neither a higher nor a lower value is better"),
         (found(1, None), found(2), "lower", "first release has no interval"),
