@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from audit.intervals import LEVEL, clopper_pearson
 
@@ -11,6 +12,8 @@ Values = NDArray[np.float64]
 TUNING = 0.4
 # Thresholds tried from either end; between them lie ranks that grow by a constant factor.
 CANDIDATES = 60
+# Standard errors below the mean that one draw in ten falls short of.
+UNLUCKY = float(norm.ppf(0.9))
 
 
 class Queries(NamedTuple):
@@ -23,6 +26,10 @@ class Queries(NamedTuple):
 
     members: Values
     others: Values
+
+    def only(self, attack: int) -> "Queries":
+        """Return the scores of one attack, as if it were the only one."""
+        return Queries(self.members[[attack]], self.others[[attack]])
 
 
 def lower_bound(members: Values, others: Values, rng: np.random.Generator, level: float = LEVEL) -> float:
@@ -58,8 +65,8 @@ def best_bound(tuning: Queries, judging: Queries, level: float = LEVEL, share: f
         judging: Scores of other rows, by the same attacks.
         level: Confidence of the bound.
         share: None for the scores as they are. Else the members' scores are those that they would have if they stood
-            in the release, and the bound is the one to expect where this share of them does, while the others of them
-            score as non-members do: the power of the audit.
+            in the release, and the bound is one that is reached nine times in ten where this share of them does, while
+            the others of them score as non-members do: the power of the audit.
     """
     if min(side.shape[1] for part in (tuning, judging) for side in part) == 0:
         return 0.0
@@ -85,7 +92,9 @@ def _bounds(part: Queries, thresholds: Values, level: float, share: float | None
     """Return one attack's bound on ε at each threshold, by both ratios; 0 at least."""
     (found, wrong), (n, m) = (_at_least(side, thresholds) for side in part), (len(side) for side in part)
     if share is not None:
-        found = np.floor(share * found + (1 - share) * wrong * n / m + 1e-9).astype(np.int64)
+        # Of so many members drawn for the audit, few may stand in the release by chance.
+        pasted = np.maximum(share - UNLUCKY * np.sqrt(share * (1 - share) / n), 0.0)
+        found = np.floor(pasted * found + (1 - pasted) * wrong * n / m + 1e-9).astype(np.int64)
     alpha = (1 - level) / 2
     found_low, _ = clopper_pearson(found, n, alpha)
     _, wrong_high = clopper_pearson(wrong, m, alpha)

@@ -75,9 +75,8 @@ def test_a_verbatim_copy_is_faithful_and_gives_everybody_away() -> None:
     assert (estimate("privacy.exact_copies", "copy").value or 0) > 0.99
     attack = estimate("privacy.membership_inference", "copy")
     assert (attack.value or 0) > 0.98
-    leaked = {row["quantity"]: row["value"] for row in attack.detail}
-    assert float(leaked["ε lower bound"] or 0) > 3
-    assert float(leaked["true positive rate at 1% false positives"] or 0) > 0.8
+    assert max(float(row.get("found at 3 % false positives") or 0) for row in attack.detail) > 0.8
+    assert (estimate("privacy.membership_epsilon", "copy").value or 0) > 3
     assert alike(estimate("fidelity.column_shapes", "copy"))
     assert alike(estimate("utility.train_synthetic_test_real", "copy"))
 
@@ -169,7 +168,7 @@ def test_near_copies_are_found_in_a_large_table_and_a_table_too_large_is_not_jud
     assert 0.45 < (found.reference or 0) < 0.55
     assert found.rows == 60_000
     fewer = attack(attack.Config.model_validate({"work": 60_000 * 2 * 300 * 81}))(evidence, rng)
-    assert {row["quantity"]: row["value"] for row in fewer.detail}["members, and as many non-members"] == 300
+    assert {row.get("quantity"): row.get("value") for row in fewer.detail}["members, and as many non-members"] == 300
     assert (fewer.value or 0) > 0.95
     over = attack(attack.Config.model_validate({"synthetic": 59_999}))(evidence, rng)
     assert over.value is None

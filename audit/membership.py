@@ -1,0 +1,282 @@
+"""Five attacks that tell members of the training table from other people by the synthetic rows, fixed beforehand.
+
+The attacker has the synthetic rows S, the schema and reference rows R of the same population, and no access to the
+model. The holdout is split in three by privacy unit: R, non-members, and fresh real rows F, which take the place of S
+in the control. Members are a training sample as large as the non-members; a query is one row of one privacy unit. All
+queries face S and F.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PositiveFloat, PositiveInt
+from scipy.stats import norm
+
+from audit.core import Estimate, Evidence, Metric, NotComputable
+from audit.densities import densities
+from audit.epsilon import TUNING, Queries, Values
+from audit.intervals import auc
+from audit.neighbours import Points, encode, nearest, reach
+from audit.reading import modelled
+from audit.reference import need, one_each, parts, some
+from tabular.table import Table
+
+ATTACKS = (
+    "a1: nearness of a released row",
+    "a2: nearness of a released row against a reference row",
+    "a3: released rows within reach of the 10th reference row",
+    "a4: density in pairs of columns against reference rows",
+    "a5: density in triples of columns against reference rows",
+)
+REACH, ISOLATION = 10, 5
+# Fewest privacy units on either side.
+FEWEST = 20
+# A pair of rows costs about as much as 75 further columns, whatever their number.
+OVERHEAD = 75
+# Numbers of one part of the released rows, 64 MiB of them.
+CELLS = 2**24
+# Five attacks may be wrong; each alarm is three standard errors' worth.
+CLEAN = float(norm.isf(norm.sf(3) / len(ATTACKS)))
+# What a bound on ε must exceed to show a leak, and what it must not exceed to show none, in every policy.
+LEAK, NONE = 1.0, 0.2
+PASTED = (0.01, 0.02, 0.05, 0.1)
+LOWEST = "lowest attack AUC"
+Mask = NDArray[np.bool_]
+
+
+class Attacks(Metric.Config, frozen=True, extra="forbid"):
+    """Sizes of the attacks.
+
+    Attributes:
+        minimum: Fewest rows in a third of the holdout.
+        queries: Most members, and most non-members.
+        references: Most reference rows R.
+        synthetic: Most synthetic rows; more cannot be judged.
+        work: Most terms of distances to synthetic rows, roughly; 25 billion are about a second.
+        smooth: What a2 adds to both distances, as a share of the mean distance to the reference rows.
+        categories: Categories of a column that distances tell apart; the others count as one.
+        marginals: Most pairs, and most triples, of columns; drawn at random where there are more.
+        counted: Most released rows that densities are counted on.
+    """
+
+    minimum: PositiveInt = 50
+    queries: PositiveInt = 5_000
+    references: PositiveInt = 10_000
+    synthetic: PositiveInt = 1_000_000
+    work: PositiveInt = 700_000_000_000
+    smooth: PositiveFloat = 0.05
+    categories: PositiveInt = 50
+    marginals: PositiveInt = Field(default=364, le=10_000)
+    counted: PositiveInt = 200_000
+
+
+class Membership(NamedTuple):
+    """What the attacks say of the same queries by synthetic and by fresh real rows.
+
+    Attributes:
+        synthetic: Scores by the synthetic rows S, one row for each of `ATTACKS`.
+        fresh: Scores by the fresh real rows F.
+        copied: Scores by S that the members would have if they stood there; the others' are as they are.
+        tuning: Whether a member, and whether a non-member, is for choosing only, shapes (n,) and (m,).
+        isolation: Mean distance of each member and of each non-member to its 5 nearest reference rows.
+        asked: The members' and the non-members' rows.
+        known: The reference rows.
+        released: Number of rows of S and of F.
+    """
+
+    synthetic: Queries
+    fresh: Queries
+    copied: Queries
+    tuning: tuple[Mask, Mask]
+    isolation: tuple[Values, Values]
+    asked: tuple[Table, Table]
+    known: Table
+    released: tuple[int, int]
+
+
+def membership(evidence: Evidence, settings: Attacks) -> Membership:
+    """Return the attacks' scores, computed once for all metrics with the same settings.
+
+    Raises:
+        NotComputable: If rows are too few, or the synthetic ones too many to search.
+    """
+    fixed = settings.model_dump_json(include=set(Attacks.model_fields))
+    return evidence.shared(f"membership {fixed}", lambda rng: _attack(evidence, settings, rng))
+
+
+def halves(queries: Queries, found: Membership, among: tuple[Mask, Mask] | None = None) -> tuple[Queries, Queries]:
+    """Part scores in those to choose by and those to judge by, all or those of the rows given."""
+    both = among or (np.ones(len(found.tuning[0]), dtype=bool), np.ones(len(found.tuning[1]), dtype=bool))
+    tuning, judging = (
+        Queries(
+            *(side[:, keep & (mask == wanted)] for side, keep, mask in zip(queries, both, found.tuning, strict=True))
+        )
+        for wanted in (True, False)
+    )
+    return tuning, judging
+
+
+def areas(queries: Queries) -> Values:
+    """Return each attack's ROC AUC, shape (A,); 0.5 without a row of either kind."""
+    if min(side.shape[1] for side in queries) == 0:
+        return np.full(len(queries.members), 0.5)
+    positive = np.arange(sum(side.shape[1] for side in queries)) < queries.members.shape[1]
+    return np.array([auc(scores, positive) for scores in np.concatenate(queries, axis=1)])
+
+
+def gap_error(first: Queries, second: Queries) -> Values:
+    """Return the standard error of each attack's difference in AUC on the same queries, shape (A,).
+
+    DeLong, DeLong & Clarke-Pearson, 1988, doi:10.2307/2531595.
+    """
+    errors = []
+    for one, two in zip(_placements(first), _placements(second), strict=True):
+        apart = [a - b for a, b in zip(one, two, strict=True)]
+        errors.append(np.sqrt(sum(each.var(ddof=min(1, len(each) - 1)) / len(each) for each in apart)))
+    return np.array(errors)
+
+
+def _placements(queries: Queries) -> list[tuple[Values, Values]]:
+    """Return, for each attack, the share of the other side that each row beats or is beaten by, ties counting half."""
+    found = []
+    for members, others in zip(*queries, strict=True):
+        above, below = (_share_below(members, others), 1 - _share_below(others, members))
+        found.append((above, below))
+    return found
+
+
+def _share_below(scores: Values, among: Values) -> Values:
+    ordered = np.sort(among)
+    places = np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right")
+    return np.asarray(places / (2 * max(len(among), 1)), dtype=np.float64)
+
+
+def power(bounds: Mapping[float, float]) -> str:
+    """Say which shares of training rows, pasted into a release that leaks nothing else, would have been seen.
+
+    Args:
+        bounds: By share, the bound on ε that it would have shown; with the share 1.
+    """
+    said = []
+    for limit in (LEAK, NONE):
+        seen = [share for share in PASTED if bounds[share] > limit]
+        least = f"{min(seen):.0%} of the training rows" if seen else f"no share up to {max(PASTED):.0%}"
+        said.append(f"{least} would have shown ε > {limit:g}")
+    told = " and ".join(said)
+    return f"Pasted into a release with no other leak, {told} nine times in ten; all of them ε ≥ {bounds[1.0]:.1f}."
+
+
+def cleanness(found: Membership) -> dict[str, float | int | str | None]:
+    """Return the attack whose AUC by the synthetic rows lies lowest for its limit, as a row of detail.
+
+    Rows of nobody do not look less like members than training rows do, unless some of them were released. The limit
+    lies so many standard errors below 0.5, and below what the same queries score by fresh real rows (paired), that one
+    in 740 harmless releases crosses it. All queries count, for nothing is chosen.
+    """
+    made, real = areas(found.synthetic), areas(found.fresh)
+    n, m = (len(each) for each in found.tuning)
+    limits = np.minimum(
+        0.5 - CLEAN * np.sqrt((n + m + 1) / (12 * n * m)), real - CLEAN * gap_error(found.synthetic, found.fresh)
+    )
+    worst = int((made - limits).argmin())
+    return {
+        "quantity": LOWEST,
+        "value": float(made[worst]),
+        "reference": float(real[worst]),
+        "limit": float(limits[worst]),
+        "attack": ATTACKS[worst],
+    }
+
+
+def contaminated(estimate: Estimate) -> str | None:
+    """Say what is wrong with the control, by the estimate of membership inference; None where nothing is.
+
+    Without a control that is nobody's data, no figure of an attack means anything, low ones least.
+    """
+    for row in estimate.detail:
+        value, limit = row.get("value"), row.get("limit")
+        if row.get("quantity") == LOWEST and isinstance(value, float) and isinstance(limit, float) and value < limit:
+            return (
+                f"rows that were never trained on look more like members than training rows do: an attack's AUC is "
+                f"{value:.3f}, below {limit:.3f}; some of them were released, or training rows were kept away from"
+            )
+    return None
+
+
+def _attack(evidence: Evidence, settings: Attacks, rng: np.random.Generator) -> Membership:
+    modelled(evidence.holdout.schema)
+    holdout, train, synthetic = evidence.holdout, evidence.train, evidence.synthetic
+    thirds = parts(holdout, 3, rng)
+    need(min(len(third) for third in thirds), settings.minimum, "a third of the holdout")
+    need(len(train), settings.minimum, "the training table")
+    need(len(synthetic), settings.minimum, "the synthetic table")
+    known = holdout.take(some(thirds[0], settings.references, rng))
+    fresh = holdout.take(some(thirds[2], len(synthetic), rng))
+    nobody = holdout.take(thirds[1])
+    lone = [rng.permutation(one_each(each, rng)) for each in (train, nobody)]
+    for rows, where in zip(lone, ("the training table", "a third of the holdout"), strict=True):
+        need(len(rows), FEWEST, f"without the further rows of one privacy unit, {where}")
+    size = min(len(lone[0]), len(lone[1]), _affordable(settings, known, len(synthetic)))
+    asked = train.take(lone[0][:size]), nobody.take(lone[1][:size])
+    near, near_copied, isolation = _near(settings, known, asked, (synthetic, fresh))
+    dense = densities(known, asked, (synthetic, fresh), (2, 3), (settings.marginals, settings.counted), rng)
+    scores = [np.stack([*each, *(order.ratios[side] for order in dense)]) for side, each in enumerate(near)]
+    copied = np.stack([*near_copied, *(order.copied for order in dense)])[:, :size]
+    made, real = (Queries(each[:, :size], each[:, size:]) for each in scores)
+    tuning = np.arange(size) < round(TUNING * size)
+    return Membership(
+        made,
+        real,
+        Queries(copied, made.others),
+        (tuning, tuning),
+        (isolation[:size], isolation[size:]),
+        asked,
+        known,
+        (len(synthetic), len(fresh)),
+    )
+
+
+def _affordable(settings: Attacks, known: Table, rows: int) -> int:
+    """Return how many members can be looked up among so many synthetic rows.
+
+    Raises:
+        NotComputable: If the rows are too many.
+    """
+    if rows > settings.synthetic:
+        raise NotComputable(
+            f"the synthetic table has {rows:,} rows; this attack searches at most {settings.synthetic:,}, "
+            f"and a part of the rows would hide most copies"
+        )
+    terms: int = OVERHEAD + encode(known, known.take(np.arange(1)), settings.categories).shape[1]
+    return min(settings.queries, max(settings.work // (2 * rows * terms), settings.minimum))
+
+
+def _near(
+    settings: Attacks, known: Table, asked: tuple[Table, Table], released: tuple[Table, Table]
+) -> tuple[list[Values], Values, Values]:
+    """Return a1 to a3 by each released table, the same of rows that stand in the first, and each row's isolation."""
+    queries = np.concatenate([encode(known, table, settings.categories) for table in asked])
+    to_known = nearest(queries, encode(known, known, settings.categories), REACH)
+    closest, radii = to_known[:, 0], to_known[:, -1]
+    s = settings.smooth * (float(closest.mean()) or 1.0)
+    scores = []
+    for table in released:
+        distance, within = _reach(settings, known, table, queries, radii)
+        scores.append(np.stack([-distance, np.log((closest + s) / (distance + s)), within]))
+    copied = np.stack([np.zeros(len(queries)), np.log((closest + s) / s), scores[0][2] + 1])
+    return scores, copied, to_known[:, :ISOLATION].mean(axis=1)
+
+
+def _reach(
+    settings: Attacks, known: Table, table: Table, queries: Points, radii: Values
+) -> tuple[Values, NDArray[np.int64]]:
+    """Search a released table of any length part by part."""
+    step = max(CELLS // queries.shape[1], 1)
+    closest, within = np.full(len(queries), np.inf), np.zeros(len(queries), dtype=np.int64)
+    for start in range(0, len(table), step):
+        part = table.take(np.arange(start, min(start + step, len(table))))
+        distance, count = reach(queries, encode(known, part, settings.categories), radii)
+        closest, within = np.minimum(closest, distance), within + count
+    return closest, within
