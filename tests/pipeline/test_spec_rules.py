@@ -13,6 +13,7 @@ from pipeline.stages import call
 from tabular.infer import infer_schema
 from tabular.rules import Rule
 from tabular.table import Table
+from tests.lenient import write_lenient
 
 ROWS = 400
 
@@ -38,6 +39,7 @@ def tree(*rules: object) -> dict[str, object]:
         "source": {"path": "rows.csv"},
         "columns": {"Town": {"rename": "home town"}, "note": {"kind": "text"}},
         "models": {"independent": {}},
+        "policy": "lenient",
         "rules": list(rules),
     }
 
@@ -48,6 +50,7 @@ def contract(tmp_path):
 
     def run(frame, *rules):
         frame.to_csv(tmp_path / "rows.csv", index=False)
+        write_lenient(tmp_path)
         spec = tmp_path / "toy.yaml"
         spec.write_text(yaml.safe_dump(tree(*rules)))
         for stage in ("ingest", "contract"):
