@@ -28,7 +28,7 @@ class Look(Metric.Config, frozen=True, extra="forbid"):
         most: Most rows on either side; of more, twice as many are drawn at random, and the splits are made of these.
     """
 
-    splits: PositiveInt = 10
+    splits: PositiveInt = 20
     minimum: PositiveInt = 50
     most: PositiveInt = 20_000
 

@@ -14,9 +14,9 @@ class WorstColumn(Metric):
     """Largest ratio, over columns, of a column's distance (`audit.shape.distance`) to the limit of that column.
 
     The limit is the larger of three noise floors and 0.05, the noise floor being the mean distance of fresh real rows
-    over the splits. The largest ratio is taken on each random split of the holdout and averaged, for synthetic rows
-    against half A as for half B, the reference, so that both gain alike from looking at many columns; intervals are
-    half-sample intervals (`audit.intervals.half_samples`).
+    over the splits. A column's distance is the mean over random splits of the holdout of half A against as many
+    synthetic rows as half B has; the reference is the largest ratio of B against A. Intervals are the half-sample
+    intervals (`audit.intervals.half_samples`) of the column found worst.
     """
 
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
@@ -47,8 +47,8 @@ class WorstColumn(Metric):
         every, _, found, rows = columns(evidence, self.config)
         floor = found[1].mean(axis=0)
         limit = np.maximum(self.config.floors * floor, self.config.always)
-        worst = (found / limit).max(axis=2)
         by_column = found[0].mean(axis=0)
+        worst = [side[:, side.mean(axis=0).argmax()] for side in found / limit]
         order = np.argsort(-by_column / limit, kind="stable")[:DETAIL_ROWS]
         return Estimate(
             value=float(worst[0].mean()),
