@@ -1,10 +1,11 @@
 """The commands of releases: list them, verify one, compare two."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.terminal import Json, Root, folder, out, print_json
+from pipeline.terminal import Json, Root, err, folder, out, print_json
 
 
 def releases(as_json: Json = False, root: Root = None) -> None:
@@ -37,16 +38,37 @@ def verify(
 
 def diff(
     a: Annotated[str, typer.Argument(help="Release, e.g. rand_health-v1.")],
-    b: Annotated[str, typer.Argument(help="Release to compare it with.")],
+    b: Annotated[str, typer.Argument(help="Release to compare it with, or new real rows: a file or URL.")],
+    check: Annotated[bool, typer.Option("--check", help="End with 1 if a metric is worse beyond chance.")] = False,
     as_json: Json = False,
     root: Root = None,
 ) -> None:
-    """Show what changed between two releases: data, settings, code, estimates."""
+    """Show what changed between two releases, or how a release stands to new real rows, with intervals."""
     from pipeline import tracing
-    from pipeline.release_tables import show_difference
+    from pipeline.drift import worsened
+    from pipeline.drifting import since
+    from pipeline.release_tables import show_difference, show_drift
+    from pipeline.releases import list_releases
+    from pipeline.watching import watching
 
-    difference = tracing.diff(folder(root), a, b)
-    if as_json:
-        print_json(difference.model_dump(mode="json"))
+    place = folder(root)
+    if b in {release.name for release in list_releases(place)} or not _is_data(place, b):
+        difference = tracing.diff(place, a, b)
+        drifted, content = difference.audit, difference.model_dump(mode="json")
     else:
+        with watching(err) as show:
+            drifted = since(place, a, b, show)
+        difference, content = None, drifted.model_dump(mode="json")
+    if as_json:
+        print_json(content)
+    elif difference is not None:
         show_difference(out, a, b, difference)
+    else:
+        show_drift(out, a, "new rows", drifted)
+    if check and worsened(drifted.metrics):
+        raise typer.Exit(1)
+
+
+def _is_data(root: Path, given: str) -> bool:
+    """Return whether a name is that of rows and not of a release."""
+    return "://" in given or (root / given).exists() or Path(given).expanduser().exists()

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from pipeline.drifting import Drifted
 from pipeline.releases import Release, list_releases
 from pipeline.tracing import Change, Check, Difference, verified
 
@@ -83,7 +84,6 @@ def show_difference(console: Console, a: str, b: str, difference: Difference) ->
         ("settings", difference.settings),
         ("content", difference.content),
         ("code", difference.code),
-        ("estimates", difference.estimates),
     ):
         if not changes:
             console.print(f"{title}: no change")
@@ -92,6 +92,23 @@ def show_difference(console: Console, a: str, b: str, difference: Difference) ->
         for change in changes:
             table.add_row(Text(change.what), *_sides(change))
         console.print(table)
+    show_drift(console, a, b, difference.audit)
+
+
+def show_drift(console: Console, a: str, b: str, drifted: Drifted) -> None:
+    """Show what the audit finds now beside what it found: gates, then metrics, what is worse first."""
+    gates = RichTable("gate", a, b, "wanted")
+    for gate in drifted.gates:
+        colour = "" if gate.before == gate.after else "yellow"
+        gates.add_row(gate.metric, gate.before or "–", Text(gate.after or "–", style=colour), gate.demand)
+    console.print(gates)
+    table = RichTable("metric", a, b, "difference", "")
+    for drift in drifted.metrics:
+        ends = "" if drift.interval is None else f" [{drift.interval.low:.3g}, {drift.interval.high:.3g}]"
+        gap = "–" if drift.difference is None else f"{drift.difference:+.3g}{ends}"
+        word = Text(drift.word, style={"worse": "red", "better": "green"}.get(drift.word, ""))
+        table.add_row(drift.metric, _shown(drift.before), _shown(drift.after), gap, word)
+    console.print(table)
 
 
 def _sides(change: Change) -> tuple[Text, Text]:

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from pipeline.cards import CARDS
+from pipeline.drifting import Drifted, between
 from pipeline.dvc_remote import tracked
 from pipeline.errors import Mistake
 from pipeline.git import Repository
@@ -59,13 +60,13 @@ class Difference(Part):
         settings: Settings of the specification that differ, by dotted path.
         content: Source, rows, model and the like that differ.
         code: Commit, lock file and packages that differ.
-        estimates: Every estimate of either, side by side, whether it differs or not.
+        audit: What the audits of both found, gate by gate and metric by metric.
     """
 
     settings: tuple[Change, ...]
     content: tuple[Change, ...]
     code: tuple[Change, ...]
-    estimates: tuple[Change, ...]
+    audit: Drifted
 
 
 def verify(root: Path, name: str) -> tuple[Check, ...]:
@@ -104,15 +105,11 @@ def diff(root: Path, a: str, b: str) -> Difference:
         _leaves({**each.manifest.code.model_dump(mode="json"), "packages": dict(each.manifest.packages)})
         for each in (before, after)
     ]
-    estimates = [{name: each.value for name, each in release.manifest.estimates.items()} for release in (before, after)]
     return Difference(
         settings=_changes(*settings),
         content=_changes(*content),
         code=_changes(*code),
-        estimates=tuple(
-            Change(what=name, before=estimates[0].get(name), after=estimates[1].get(name))
-            for name in dict.fromkeys([*estimates[0], *estimates[1]])
-        ),
+        audit=between(before.manifest, after.manifest),
     )
 
 

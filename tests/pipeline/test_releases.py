@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +20,25 @@ import pytest
 from configobj import ConfigObj
 
 from audit.core import QUESTIONS, Estimate
+from audit.report.document import Document, Gate, Inputs, ModelAudit, Rows, Run, Waiver
 from pipeline.dvc_remote import Remote, with_remote
 from pipeline.errors import Mistake
-from pipeline.gates import Verdict
+from pipeline.estimates import Measured
 from pipeline.git import one_writer
 from pipeline.manifest import Manifest
 from pipeline.releases import STEPS, list_releases, publish
 from pipeline.spec import ReleaseSpec, Spec
 from pipeline.tracing import diff, verified, verify
+from pipeline.verdicts import Verdict
 from pipeline.workspace import Workspace, sha256, write_json, write_parquet, write_text
 
+GATE = Gate(
+    metric="bias.one",
+    demand="wanted at most 1",
+    verdict="failed",
+    value=0.1,
+    waiver=Waiver(reason="known", author="A. Founder", expires=date(2031, 1, 1)),
+)
 PROJECT = Path(__file__).resolve().parents[2]
 SLOW_STEPS = set(STEPS) - {"place", "publish"}
 CHILD = """
@@ -89,14 +99,30 @@ def make_run(root: Path, run: str, seed: int = 0, release: dict | None = None, v
     write_json(workspace.source, {"path": "source.csv", "sha256": sha256(root / "source.csv")})
     write_text(workspace.synthesizer("independent") / "synthesizer.json", json.dumps({"seed": seed}))
     write_text(workspace.report, "<html>report</html>\n")
-    write_json(workspace.audit, {"run": run})
+    write_text(workspace.public_report, "<html>public</html>\n")
+    document = judged(run, seed)
+    write_text(workspace.audit, document.to_json())
+    write_text(workspace.public_audit, document.to_json())
     for question in QUESTIONS:
-        found = Estimate(value=value, detail=({"column": "x"},)).model_dump(mode="json")
-        write_json(workspace.estimates("independent", question), {f"{question}.one": found})
-    verdict = Verdict(verdict="accepted", reasons=("all 5 demands are met",), gates=())
+        found = Measured(estimates={f"{question}.one": Estimate(value=value, detail=({"column": "x"},))})
+        write_text(workspace.estimates("independent", question), found.to_json())
+    verdict = Verdict(verdict="accepted", reasons=("all 5 demands are met",), gates=(GATE,))
     tree = {"verdict": "accepted", "model": "independent", "models": {"independent": verdict.model_dump(mode="json")}}
-    write_json(workspace.verdict, tree)
+    write_json(workspace.verdict, tree | {"policy": "lenient"})
     return workspace
+
+
+def judged(run: str, seed: int) -> Document:
+    """Return the least that an audit says."""
+    rows = Rows(rows=200)
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+    return Document(
+        run=Run(spec="tiny", run=run, when=when, seed=seed, commit=None, version="0"),
+        inputs=Inputs(source="source.csv", read=rows, train=rows, holdout=rows, split_by="row", columns=()),
+        models=(ModelAudit(name="independent", synthetic=rows, verdict="accepted"),),
+        chosen="independent",
+        verdict="accepted",
+    )
 
 
 def released(workspace: Workspace):
@@ -197,6 +223,8 @@ def test_a_missing_tag_and_missing_files_come_back(project: Path) -> None:
         ("synthetic.parquet", "md5 in DVC"),
         ("report.html", "report.html"),
         ("audit.json", "audit.json"),
+        ("report.public.html", "report.public.html"),
+        ("README.md", "README.md"),
         ("spec.yaml", "spec.yaml"),
         ("manifest.json", "manifest.json"),
         ("synthetic.parquet.dvc", "synthetic.parquet.dvc"),
@@ -233,6 +261,7 @@ def test_the_manifest_reads_back_and_leaves_no_detail(project: Path) -> None:
     manifest = Manifest.read(content, "here")
     assert manifest.dump() == content
     assert manifest.estimates["bias.one"].value == 0.1 and manifest.estimates["bias.one"].detail == ()
+    assert (manifest.policy, manifest.gates) == ("lenient", (GATE,))
     assert manifest.when.utcoffset().total_seconds() == 0
     with pytest.raises(Mistake, match="here: is not a manifest"):
         Manifest.read(content.replace(b'"format": 1', b'"format": 2'), "here")
@@ -308,7 +337,10 @@ def test_two_at_once_become_two_versions(tmp_path: Path) -> None:
     assert [each.what for each in changes.settings] == ["seed"]
     assert {"rows sha256", "run", "seed"} <= {each.what for each in changes.content}
     assert "source sha256" not in {each.what for each in changes.content}
-    assert [(each.what, each.before, each.after) for each in changes.estimates][0] == ("bias.one", 0.1, 0.1)
+    assert [(each.metric, each.before, each.after) for each in changes.audit.gates] == [
+        ("bias.one", "failed", "failed")
+    ]
+    assert ("bias.one", 0.1, 0.1) in [(each.metric, each.before, each.after) for each in changes.audit.metrics]
 
 
 def test_commits_of_others_meanwhile_are_kept(project: Path) -> None:
