@@ -268,5 +268,5 @@ def _note(found: Ratios, group: int, margin: Margin) -> str | None:
     if found.least[group] > margin.ratio:
         return "beyond the margin"
     if found.held[group]:
-        return None
+        return "nothing to compare" if np.isnan(found.far[group]) else None
     return "too small to show alike" if found.tested[group] else "too small to audit"

@@ -118,9 +118,12 @@ def test_refused_women_move_the_bias_metrics_and_not_detection() -> None:
 
 
 def test_a_vanished_group_is_seen() -> None:
-    missing = estimate("bias.group_prevalence", "dropped")
+    missing = estimate("bias.group_shares", "dropped")
     assert worse(missing)
-    assert (missing.value or 0) == pytest.approx(0.4, abs=0.05)
+    assert missing.value == 100
+    assert (missing.detail[0]["column"], missing.detail[0]["group"]) == ("sex", "female")
+    unknown = estimate("bias.group_prevalence", "dropped").interval
+    assert unknown is not None and unknown.high == 100
 
 
 def test_every_broken_row_is_counted(real: Real, rng: np.random.Generator) -> None:
