@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt
 from scipy.stats import norm
 
-from audit.core import Estimate, Evidence, Metric, NotComputable
+from audit.areas import areas, gap_error
+from audit.core import Estimate, Evidence, Metric, NotComputable, Row
 from audit.densities import densities
 from audit.epsilon import TUNING, Queries, Values
-from audit.intervals import auc
 from audit.neighbours import Points, encode, nearest, reach
 from audit.reading import modelled
 from audit.reference import need, one_each, parts, some
@@ -42,7 +42,7 @@ CLEAN = float(norm.isf(norm.sf(3) / len(ATTACKS)))
 # What a bound on ε must exceed to show a leak, and what it must not exceed to show none, in every policy.
 LEAK, NONE = 1.0, 0.2
 PASTED = (0.01, 0.02, 0.05, 0.1)
-LOWEST = "lowest attack AUC"
+LOWEST, FARTHEST = "lowest attack AUC", "control AUC farthest from 0.5"
 Mask = NDArray[np.bool_]
 
 
@@ -118,41 +118,6 @@ def halves(queries: Queries, found: Membership, among: tuple[Mask, Mask] | None 
     return tuning, judging
 
 
-def areas(queries: Queries) -> Values:
-    """Return each attack's ROC AUC, shape (A,); 0.5 without a row of either kind."""
-    if min(side.shape[1] for side in queries) == 0:
-        return np.full(len(queries.members), 0.5)
-    positive = np.arange(sum(side.shape[1] for side in queries)) < queries.members.shape[1]
-    return np.array([auc(scores, positive) for scores in np.concatenate(queries, axis=1)])
-
-
-def gap_error(first: Queries, second: Queries) -> Values:
-    """Return the standard error of each attack's difference in AUC on the same queries, shape (A,).
-
-    DeLong, DeLong & Clarke-Pearson, 1988, doi:10.2307/2531595.
-    """
-    errors = []
-    for one, two in zip(_placements(first), _placements(second), strict=True):
-        apart = [a - b for a, b in zip(one, two, strict=True)]
-        errors.append(np.sqrt(sum(each.var(ddof=min(1, len(each) - 1)) / len(each) for each in apart)))
-    return np.array(errors)
-
-
-def _placements(queries: Queries) -> list[tuple[Values, Values]]:
-    """Return, for each attack, the share of the other side that each row beats or is beaten by, ties counting half."""
-    found = []
-    for members, others in zip(*queries, strict=True):
-        above, below = (_share_below(members, others), 1 - _share_below(others, members))
-        found.append((above, below))
-    return found
-
-
-def _share_below(scores: Values, among: Values) -> Values:
-    ordered = np.sort(among)
-    places = np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right")
-    return np.asarray(places / (2 * max(len(among), 1)), dtype=np.float64)
-
-
 def power(bounds: Mapping[float, float]) -> str:
     """Say which shares of training rows, pasted into a release that leaks nothing else, would have been seen.
 
@@ -168,26 +133,25 @@ def power(bounds: Mapping[float, float]) -> str:
     return f"Pasted into a release with no other leak, {told} nine times in ten; all of them ε ≥ {bounds[1.0]:.1f}."
 
 
-def cleanness(found: Membership) -> dict[str, float | int | str | None]:
-    """Return the attack whose AUC by the synthetic rows lies lowest for its limit, as a row of detail.
+def cleanness(found: Membership) -> tuple[Row, Row]:
+    """Return how clean the control is, as two rows of detail: what lies farthest towards or beyond its limit.
 
-    Rows of nobody do not look less like members than training rows do, unless some of them were released. The limit
-    lies so many standard errors below 0.5, and below what the same queries score by fresh real rows (paired), that one
-    in 740 harmless releases crosses it. All queries count, for nothing is chosen.
+    Rows of nobody do not look less like members than training rows do, unless some of them were released: no AUC by the
+    synthetic rows lies many standard errors below 0.5, nor below what the same queries score by fresh real rows
+    (paired). And by fresh real rows no AUC lies far from 0.5, unless some of them were trained on or training rows are
+    of another population. Limits are such that one in 740 harmless releases crosses each. All queries count, for
+    nothing is chosen.
     """
     made, real = areas(found.synthetic), areas(found.fresh)
     n, m = (len(each) for each in found.tuning)
-    limits = np.minimum(
-        0.5 - CLEAN * np.sqrt((n + m + 1) / (12 * n * m)), real - CLEAN * gap_error(found.synthetic, found.fresh)
+    wide = CLEAN * float(np.sqrt((n + m + 1) / (12 * n * m)))
+    limits = np.minimum(0.5 - wide, real - CLEAN * gap_error(found.synthetic, found.fresh))
+    low, far = int((made - limits).argmin()), int(np.abs(real - 0.5).argmax())
+    side = 0.5 + float(np.copysign(wide, real[far] - 0.5))
+    return (
+        {"quantity": LOWEST, "value": float(made[low]), "limit": float(limits[low]), "attack": ATTACKS[low]},
+        {"quantity": FARTHEST, "value": float(real[far]), "limit": side, "attack": ATTACKS[far]},
     )
-    worst = int((made - limits).argmin())
-    return {
-        "quantity": LOWEST,
-        "value": float(made[worst]),
-        "reference": float(real[worst]),
-        "limit": float(limits[worst]),
-        "attack": ATTACKS[worst],
-    }
 
 
 def contaminated(estimate: Estimate) -> str | None:
@@ -196,11 +160,18 @@ def contaminated(estimate: Estimate) -> str | None:
     Without a control that is nobody's data, no figure of an attack means anything, low ones least.
     """
     for row in estimate.detail:
-        value, limit = row.get("value"), row.get("limit")
-        if row.get("quantity") == LOWEST and isinstance(value, float) and isinstance(limit, float) and value < limit:
+        value, limit, quantity = row.get("value"), row.get("limit"), row.get("quantity")
+        if not isinstance(value, float) or not isinstance(limit, float):
+            continue
+        if quantity == LOWEST and value < limit:
             return (
-                f"rows that were never trained on look more like members than training rows do: an attack's AUC is "
-                f"{value:.3f}, below {limit:.3f}; some of them were released, or training rows were kept away from"
+                f"holdout rows look more like members than training rows do: an attack's AUC is {value:.3f}, below "
+                f"{limit:.3f}; some of them were released, or the generator keeps away from its training rows"
+            )
+        if quantity == FARTHEST and abs(value - 0.5) > abs(limit - 0.5):
+            return (
+                f"fresh real rows tell training rows from holdout rows: an attack's AUC is {value:.3f}, beyond "
+                f"{limit:.3f}; holdout and training rows overlap, or are not of one population"
             )
     return None
 

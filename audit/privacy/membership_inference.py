@@ -5,10 +5,11 @@ from typing import ClassVar, Literal
 import numpy as np
 from scipy.stats import beta, norm
 
+from audit.areas import areas, gap_error
 from audit.core import Curve, Estimate, Evidence, Interval, Metric, Row, reasoned
 from audit.epsilon import Queries, Values
 from audit.intervals import LEVEL, auc_interval
-from audit.membership import ATTACKS, Attacks, Membership, areas, cleanness, gap_error, halves, membership
+from audit.membership import ATTACKS, Attacks, Membership, cleanness, halves, membership
 
 # A rate of false positives, and the fewest non-members that can show it.
 RATES = ((0.1, 100), (0.03, 300), (0.01, 1_000), (0.003, 3_000), (0.001, 5_000))
@@ -69,7 +70,7 @@ class MembershipInference(Metric):
             gap_interval=Interval(low=gap - width, high=gap + width, level=LEVEL),
             detail=(
                 *_attacks(made, values, references, chosen),
-                cleanness(found),
+                *cleanness(found),
                 *_sizes(found, sizes),
             ),
             curves=_curves(*(Queries(side.members[chosen], side.others[chosen]) for side in (made, real))),

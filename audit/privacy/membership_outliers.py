@@ -6,10 +6,11 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, PositiveInt
 
+from audit.areas import areas
 from audit.core import DETAIL_ROWS, Estimate, Evidence, Metric, NotComputable, Row, reasoned
 from audit.epsilon import best_bound
 from audit.intervals import LEVEL, auc_interval
-from audit.membership import LEAK, PASTED, Attacks, Mask, Membership, areas, halves, membership, power
+from audit.membership import LEAK, PASTED, Attacks, Mask, Membership, halves, membership, power
 from audit.reading import bins
 
 
