@@ -19,8 +19,9 @@ Floats = NDArray[np.float64]
 BLOCK = 500
 LEVELS = np.round(np.arange(21) / 20, 2)
 SHOWN = (10, 18, 20)
-# Relative error of a distance by which a point at the very edge of a ball would miss it.
-SLACK = 1e-12
+# Relative errors by which a point at the very edge of a ball would miss it: of float32 places, and of float64 sums.
+SLACK = 1e-6
+SUMMED = 1e-12
 
 
 class Supports(Metric.Config, frozen=True, extra="forbid"):
@@ -106,7 +107,7 @@ def first_inside(balls: Points, radii: Floats, points: Points, order: Floats) ->
         for start in range(0, len(balls), BLOCK):
             block = balls[start : start + BLOCK].astype(np.float64)
             own = np.einsum("ij,ij->i", block, block)
-            edge = radii[start : start + BLOCK] ** 2 * (1 + SLACK) + SLACK * (1 + own) - own
+            edge = radii[start : start + BLOCK] ** 2 * (1 + SLACK) + SUMMED * (1 + own) - own
             inside = squares - 2 * (block @ others.T) <= edge[:, None]
             found[start : start + BLOCK] = np.where(inside.any(axis=1), order[inside.argmax(axis=1)], np.inf)
     return found

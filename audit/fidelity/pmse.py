@@ -18,7 +18,8 @@ class Pmse(Metric):
     share of synthetic rows. The null is the same error for half B of the holdout in place of the synthetic rows, so
     the reference is 1 by construction; its interval is that of the ratio of two such nulls. Held-out chances keep a
     flexible classifier's memory of its training rows out of both. Each fold has a classifier of its own, and these
-    differ by more than their rows do, so intervals are Student's, on the logarithm, from the spread over folds.
+    differ by more than their rows do, so intervals are Student's, on the logarithm, from the spread over folds: that
+    of the synthetic rows or of the fresh ones, whichever is larger, for so few folds tell a spread badly.
     """
 
     better: ClassVar[Literal["lower", "higher", "none"]] = "none"
@@ -44,12 +45,13 @@ class Pmse(Metric):
         if null <= 0:
             raise NotComputable("the classifier gives every real row the same chance; there is no null to divide by")
         value, folds = float(error.mean()) / null, self.config.folds
-        spread, floor = _relative(error, seen.told.fold, folds), _relative(noise, seen.floor.fold, folds)
+        spread = max(_relative(error, seen.told.fold, folds), _relative(noise, seen.floor.fold, folds))
+        step = float(np.exp(t.ppf((1 + LEVEL) / 2, 2 * (folds - 1)) * np.sqrt(2) * spread))
         return Estimate(
             value=value,
-            interval=_around(value, float(np.hypot(spread, floor)), 2 * (folds - 1)),
+            interval=Interval(low=value / step, high=value * step, level=LEVEL),
             reference=1.0,
-            reference_interval=_around(1.0, float(np.sqrt(2)) * floor, folds - 1),
+            reference_interval=Interval(low=1 / step, high=step, level=LEVEL),
             detail=(
                 {"quantity": "pMSE of synthetic rows", "value": float(error.mean())},
                 {"quantity": "pMSE of fresh real rows", "value": null},
@@ -68,8 +70,3 @@ def _relative(errors: NDArray[np.float64], fold: NDArray[np.int64], folds: int) 
     """Return the relative standard error of a mean over rows, shape (n,), from its spread over folds."""
     means = np.bincount(fold, errors, folds) / np.bincount(fold, minlength=folds)
     return float(means.std(ddof=1) / means.mean() / np.sqrt(folds)) if means.mean() > 0 else 0.0
-
-
-def _around(value: float, spread: float, freedom: int) -> Interval:
-    step = float(np.exp(t.ppf((1 + LEVEL) / 2, freedom) * spread))
-    return Interval(low=value / step, high=value * step, level=LEVEL)
