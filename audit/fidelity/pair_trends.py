@@ -23,6 +23,7 @@ class PairTrends(Metric):
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
     ideal: ClassVar[float] = 0.0
     title: ClassVar[str] = "Pair trends"
+    needs = ("pairs",)
     definition: ClassVar[str] = (
         "Mean over pairs of columns of the total variation distance between their real and synthetic joint "
         "distributions on shared bins; 0 (alike) to 1 (two-way marginals: Tao et al. 2021, arXiv:2112.09238)."

@@ -28,6 +28,7 @@ class SubsampleEquivalence(Metric):
     better: ClassVar[Literal["lower", "higher", "none"]] = "higher"
     ideal: ClassVar[float] = 1.0
     title: ClassVar[str] = "Subsample equivalence"
+    needs = ("pairs",)
     definition: ClassVar[str] = (
         "Share of real rows, drawn at random, whose pair trends are as far from other real rows as those of all "
         "synthetic rows; above 0 to 1 (as good as fresh real rows) (idea: Task, Bhagat & Howarth, "

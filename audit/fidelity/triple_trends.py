@@ -23,6 +23,7 @@ class TripleTrends(Metric):
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
     ideal: ClassVar[float] = 0.0
     title: ClassVar[str] = "Triple trends"
+    needs = ("pairs",)
     definition: ClassVar[str] = (
         "Mean over triples of columns of the total variation distance between their real and synthetic joint "
         "distributions on shared coarse bins; 0 (alike) to 1 (three-way marginals: McKenna et al. 2021, "

@@ -23,6 +23,7 @@ class WorstPair(Metric):
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
     ideal: ClassVar[float] = 0.0
     title: ClassVar[str] = "Worst pair"
+    needs = ("pairs",)
     definition: ClassVar[str] = (
         "Largest total variation distance, over pairs of columns, between their real and synthetic joint distributions "
         "on shared bins; 0 (alike) to 1 (two-way marginals: Tao et al. 2021, arXiv:2112.09238)."

@@ -95,6 +95,7 @@ class AttributeInference(Metric):
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
     ideal: ClassVar[float] = 0.0
     title: ClassVar[str] = "Attribute inference"
+    needs = ("secrets", "pairs")
     definition: ClassVar[str] = (
         "Largest advantage (acc_T - acc_H) / (1 - acc_H) with which a secret is guessed right of training rows rather "
         "than of unseen ones; about 0 (none) to 1 (every secret told) (control-corrected inference risk: Giomi et al. "

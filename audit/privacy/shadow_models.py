@@ -19,6 +19,8 @@ from tabular.table import Table
 
 Floats = NDArray[np.float64]
 FOLDS = 2
+# Weights of one record's own are learned from few runs, and held closer to 0 than those that all share.
+OWN = 0.5
 
 
 class Targets(NamedTuple):
@@ -61,9 +63,11 @@ class ShadowModels(Metric):
     other training rows drawn at random and on each record for which a coin, tossed anew for each record and run, shows
     heads; so one run serves all records. What it draws is described around each record: the log of the distance to the
     nearest row, of the number of rows within the record's own mean distance to its neighbours, and the mean log count
-    of rows that agree with it in one, two and three columns (numbers in bins of the holdout). A logistic regression
-    over these features, each standardised by record, is trained on half of the runs and scores the other half, and
-    the reverse; the scores of all records give the bound (`audit.epsilon.lower_bound`).
+    of rows that agree with it in one, two and three columns (numbers in bins of the holdout), over all sets of columns
+    alike and weighted by 1 / (1 + holdout rows that agree): the rarest tell most. A logistic regression over these
+    features, each standardised by record, with weights that all records share and weaker ones of each record's own, is
+    trained on half of the runs and scores the other half, and the reverse; the scores of all records give the bound
+    (`audit.epsilon.lower_bound`).
 
     The reference looks at fresh real rows, of the holdout, in the place of the drawn ones, with the same coins. Where
     records that were all told apart could not show the bound `visible`, nothing is computed.
@@ -191,16 +195,20 @@ class View:
         self.columns = [known.schema.modelled[each] for each in columns]
         self.points = encode(known, targets.table, config.categories)
         self.codes = self._codes(targets.table)
+        seen = self._codes(known.take(np.arange(min(len(known), config.most))))
+        self.weights = [[1 / (1 + counts) for counts in _agreements(seen == own)] for own in self.codes]
 
     def describe(self, table: Table) -> Floats:
         """Return the features of a table around each record, shape (K, F)."""
         rows = encode(self.known, table, self.config.categories)
         distance, within = reach(self.points, rows, self.radii)
         codes = self._codes(table)
-        counts = np.stack([_agreement(codes == own) for own in self.codes])
+        agreed = np.stack(
+            [_means(_agreements(codes == own), weights) for own, weights in zip(self.codes, self.weights, strict=True)]
+        )
         # No nearer than a thousandth of the record's own isolation: logs of nothing say nothing more.
         near = np.log(distance + 1e-3 * np.maximum(self.radii, 1e-6))
-        return np.column_stack([near, np.log(within + 0.5), counts])
+        return np.column_stack([near, np.log(within + 0.5), agreed])
 
     def _codes(self, table: Table) -> Codes:
         """Return the coarse codes of a table's rows, shape (n, C)."""
@@ -216,16 +224,24 @@ def planned_fits(config: ShadowModels.Config) -> int:
     return config.fits
 
 
-def _agreement(same: NDArray[np.bool_]) -> Floats:
-    """Return the mean log count of rows that agree in one, two and three columns, from agreement of shape (n, C)."""
+def _agreements(same: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
+    """Count the rows that agree in one, two and three columns, for each set of them, from agreement of shape (n, C)."""
     agree = same.astype(np.float32)
     width = agree.shape[1]
     first, second = np.triu_indices(width, 1)
     pairs = agree[:, first] * agree[:, second]
-    threes = pairs.T @ agree
-    beyond = np.arange(width) > second[:, None]
-    counts = (agree.sum(axis=0), pairs.sum(axis=0), threes[beyond])
-    return np.array([float(np.log(each + 0.5).mean()) if each.size else 0.0 for each in counts])
+    threes = (pairs.T @ agree)[np.arange(width) > second[:, None]]
+    one, two, three = (each.astype(np.float64) for each in (agree.sum(axis=0), pairs.sum(axis=0), threes))
+    return one, two, three
+
+
+def _means(counts: tuple[Floats, Floats, Floats], weights: list[Floats]) -> Floats:
+    """Return the mean log counts over sets of one, two and three columns, plain and by rarity, shape (6,)."""
+    means = []
+    for each, weight in zip(counts, weights, strict=True):
+        logs = np.log(each + 0.5)
+        means += [float(logs.mean()), float(logs @ weight / weight.sum())] if each.size else [0.0, 0.0]
+    return np.array(means)
 
 
 def _scores(features: Floats, present: NDArray[np.bool_], rng: np.random.Generator) -> Floats:
@@ -235,15 +251,23 @@ def _scores(features: Floats, present: NDArray[np.bool_], rng: np.random.Generat
     for each in range(FOLDS):
         known = fold != each
         centre, spread = features[known].mean(axis=0), features[known].std(axis=0)
-        scaled = (features - centre) / np.where(spread > 0, spread, 1.0)
+        asked = _shared_and_own((features - centre) / np.where(spread > 0, spread, 1.0))
         answers = present[known].ravel()
         if answers.all() or not answers.any():
             continue
         with threadpool_limits(THREADS):
-            model = LogisticRegression(max_iter=1_000).fit(scaled[known].reshape(answers.size, -1), answers)
-            asked = scaled[~known]
-            scores[~known] = model.decision_function(asked.reshape(-1, asked.shape[-1])).reshape(asked.shape[:2])
+            model = LogisticRegression(max_iter=1_000).fit(asked[known].reshape(answers.size, -1), answers)
+            scores[~known] = model.decision_function(asked[~known].reshape(-1, asked.shape[-1])).reshape(
+                -1, scores.shape[1]
+            )
     return scores
+
+
+def _shared_and_own(scaled: Floats) -> Floats:
+    """Give each record weights of its own beside those that all share, shape (runs, K, F + K F)."""
+    runs, records, width = scaled.shape
+    own = OWN * scaled[:, :, None, :] * np.eye(records)[None, :, :, None]
+    return np.concatenate([scaled, own.reshape(runs, records, records * width)], axis=2)
 
 
 def _rows(scores: Floats, control: Floats, runs: Runs, targets: Targets) -> tuple[Row, ...]:

@@ -85,6 +85,7 @@ class MinedRules(Metric):
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
     ideal: ClassVar[float] = 0.0
     title: ClassVar[str] = "Mined rules"
+    needs = ("pairs",)
     definition: ClassVar[str] = (
         "Share of synthetic rows that break an implication or order that at least 99.5 % (99.9 %) of real rows keep; 0 "
         "(none) to 1 (association rules: Agrawal, Imielinski & Swami, 1993, doi:10.1145/170035.170072)."

@@ -44,6 +44,7 @@ class UnseenCombinations(Metric):
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
     ideal: ClassVar[float] = 0.0
     title: ClassVar[str] = "Unseen combinations"
+    needs = ("codes",)
     definition: ClassVar[str] = (
         "Share of synthetic rows with a pair of categories never seen in real rows although independence predicts at "
         "least 20 of them; 0 (none) to 1 (structural zeros: Bishop, Fienberg & Holland, Discrete Multivariate "

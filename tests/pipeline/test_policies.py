@@ -55,7 +55,7 @@ def test_gates_that_a_table_gives_nothing_to_judge_by_are_not_asked_and_say_why(
     wanted, moot = asked(policy("analytics", ROOT), None, Schema(columns=(COLOUR,)), Declared())
     reasons = {each.metric: each.reason for each in moot}
     assert reasons["utility.train_synthetic_test_real"] == "no target is declared"
-    assert reasons["bias.group_prevalence"] == "no sensitive column is declared"
+    assert reasons["bias.group_shares"] == "no sensitive column is declared"
     assert reasons["validity.declared_rules"] == "no rule is declared"
     assert reasons["privacy.attribute_inference"] == "no secret is declared"
     assert reasons["fidelity.pair_trends"] == "there are no two columns to look at together"
