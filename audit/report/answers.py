@@ -21,14 +21,27 @@ class Part(BaseModel):
 
 
 class Rows(Part):
-    """A set of rows: how many, and the sha256 of the file that holds them."""
+    """A set of rows.
+
+    Attributes:
+        rows: How many.
+        sha256: Of the file that holds them; None where it is not told.
+    """
 
     rows: int
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
 
 class Check(Part):
-    """What one expectation of the contract found; `unexpected` is the share of rows that break it, in [0, 1]."""
+    """What one expectation of the contract found.
+
+    Attributes:
+        expectation: Name of the expectation.
+        column: The column that it looks at; None where it looks at the whole table.
+        success: Whether it holds.
+        unexpected: Share of rows that break it, in [0, 1].
+        sentence: What was found, in words.
+    """
 
     expectation: str
     column: str | None = None
@@ -38,7 +51,13 @@ class Check(Part):
 
 
 class Waiver(Part):
-    """Somebody's word that a gate does not count, with a reason, a name and a day after which it counts again."""
+    """Somebody's word that a gate does not count for a while.
+
+    Attributes:
+        reason: Why.
+        author: Who says so.
+        expires: The day after which it counts again.
+    """
 
     reason: str = Field(min_length=1)
     author: str = Field(min_length=1)
@@ -102,19 +121,34 @@ class Control(Part):
 
 
 class NotAsked(Part):
-    """A gate of the policy that the table gives nothing to judge by, and why."""
+    """A gate of the policy that the table gives nothing to judge by.
+
+    Attributes:
+        metric: Name of the metric, `question.name`.
+        reason: What the table lacks.
+    """
 
     metric: str
     reason: str
 
 
 class Answer(Part):
-    """One metric's words and its estimate; figures that are not numbers become “not computed”."""
+    """One metric's words and its estimate; figures that are not numbers become “not computed”.
+
+    Attributes:
+        title: The metric's name for people.
+        definition: What is computed, its range and its source, in one sentence.
+        better: Whether a lower or a higher value is better, or neither.
+        ideal: The value of a perfect generator with no noise.
+        spread: Whether the value is a sample's with an interval, an exact count, or itself a bound of confidence.
+        estimate: What was found.
+    """
 
     title: str
     definition: str
     better: Literal["lower", "higher", "none"]
     ideal: float
+    spread: Literal["interval", "exact", "bound"] = "interval"
     estimate: Estimate
 
     @field_validator("estimate")
@@ -130,6 +164,7 @@ class Answer(Part):
             definition=metric.definition,
             better=metric.better,
             ideal=metric.ideal,
+            spread=metric.spread,
             estimate=estimate,
         )
 

@@ -72,7 +72,7 @@ class Run(Part):
         spec: Name of the specification.
         run: Name of the run.
         when: When the audit was written.
-        seed: The seed that everything random came from.
+        seed: The seed that everything random came from; None where it is not told.
         commit: Git commit of the project; None outside git.
         version: Version of lookalike.
     """
@@ -80,7 +80,7 @@ class Run(Part):
     spec: str
     run: str
     when: AwareDatetime
-    seed: int
+    seed: int | None
     commit: str | None
     version: str
 
@@ -143,7 +143,13 @@ class Inputs(Part):
 
 
 class Environment(Part):
-    """What it ran on: sha256 of the lock file, versions by package, and the kind of machine in words."""
+    """What it ran on.
+
+    Attributes:
+        lock_sha256: sha256 of the file that pins every package.
+        packages: Versions by package.
+        machine: The kind of machine, in words.
+    """
 
     lock_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     packages: dict[str, str] = {}
@@ -180,6 +186,7 @@ class Document(Part):
 
     Attributes:
         schema_version: Version of this tree's shape.
+        edition: `internal` may quote the real rows; `public` was scrubbed of what tells of few of them.
         run: Which run.
         policy: Who set the gates.
         inputs: What went in.
@@ -196,6 +203,7 @@ class Document(Part):
     """
 
     schema_version: Literal["2"] = "2"
+    edition: Literal["internal", "public"] = "internal"
     run: Run
     policy: Policy = Policy(name="none")
     inputs: Inputs

@@ -4,9 +4,10 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from audit.core import QUESTIONS, Question
-from audit.report import view, wording
-from audit.report.document import Document
+from audit.core import Question
+from audit.report import demands, view, wording
+from audit.report.document import Document, Missing
+from audit.report.label import label
 
 ASKED: dict[Question, tuple[str, str]] = {
     "fidelity": (
@@ -24,19 +25,13 @@ ASKED: dict[Question, tuple[str, str]] = {
     ),
     "validity": (
         "Could every row exist?",
-        "Rows that break the schema, or hold combinations that the real rows rule out.",
+        "Rows that break the schema or a rule, or hold combinations that the real rows rule out.",
     ),
     "privacy": (
         "Do the rows give away who was in the training data?",
         "Attacks and comparisons that use training rows and, as a control, holdout rows. What works equally well on "
         "both gives away nothing about membership.",
     ),
-}
-VERDICTS: dict[str, str] = {
-    "accepted": "Every demand was met",
-    "refused": "No model’s rows met every demand",
-    "inconclusive": "Not every demand could be shown to be met, or to be missed",
-    "invalid": "The audit cannot be carried by this data, so nothing follows from it",
 }
 FATES: dict[str, str] = {
     "modelled": "modelled",
@@ -48,35 +43,71 @@ BETTER: dict[str, str] = {
     "higher": "Higher is better",
     "none": "Reported only; nothing can be demanded of it",
 }
+WORDS: dict[str, str] = {
+    "accepted": "PASS",
+    "refused": "FAIL",
+    "inconclusive": "INCONCLUSIVE",
+    "invalid": "INVALID",
+}
+SPREAD: dict[str, str] = {
+    "interval": "a sample’s, with a 95 % interval",
+    "exact": "a count over all rows, exact for this table",
+    "bound": "itself a bound at 95 % confidence",
+}
+CONTROLS: dict[str, str] = {
+    "fresh": "Real rows that no model saw, handed in as if they were synthetic",
+    "copy": "The training rows themselves, handed in as if they were synthetic",
+    "paste": "The release with some training rows pasted in",
+    "shuffled": "Training rows with every column shuffled by itself",
+}
+LIMITS_AT_ONCE = 3
 
 
 def render(document: Document) -> str:
     """Return the page; the same document gives the same page."""
+    models = view.chosen_first(document)
+    asked = [(question, *ASKED[question], view.metrics(document, question)) for question in demands.ORDER]
     return (
         _environment()
         .get_template("page.html")
         .render(
             document=document,
-            asked=[(question, *ASKED[question], view.metrics(document, question)) for question in QUESTIONS],
-            models=_chosen_first(document),
+            headline=demands.headline(document),
+            word=WORDS[document.verdict],
+            asked=asked,
+            models=[(model, demands.rows(model), view.marginal_charts(model)) for model in models],
+            overview=demands.overview(models),
+            tried=demands.tried(models),
+            waived=demands.waived(models),
+            not_asked=demands.not_asked(models),
             not_computed=_reasons(document),
+            label=label(document),
+            titles=_titles(document),
         )
     )
 
 
-def _chosen_first(document: Document) -> list[tuple[object, ...]]:
-    """Return each model with its lines and its charts, the chosen one first."""
-    ordered = sorted(document.models, key=lambda model: model.name != document.chosen)
-    return [(model, view.lines(model), view.marginal_charts(model)) for model in ordered]
+def _titles(document: Document) -> dict[str, str]:
+    """Return every metric's name for people."""
+    return {
+        f"{question}.{name}": answer.title
+        for model in document.models
+        for question, answers in model.estimates.items()
+        for name, answer in answers.items()
+    }
 
 
 def _reasons(document: Document) -> list[tuple[str, str, list[str]]]:
     """Return what was not computed: title, reason, and the models that it concerns."""
     found: dict[tuple[str, str], list[str]] = {}
-    for model in document.models:
-        for line in view.lines(model):
-            if line.status == "not_computed":
-                found.setdefault((line.title, line.reason), []).append(model.name)
+    demanded = [
+        Missing(model=model.name, metric=row.gate.metric, title=row.title, reason=row.reason)
+        for model in document.models
+        for row in demands.rows(model)
+        if row.answer is None
+    ]
+    for missing in (*document.missing, *demanded):
+        found.setdefault((missing.title, missing.reason), []).append(missing.model)
     return [(title, reason, names) for (title, reason), names in found.items()]
 
 
@@ -97,15 +128,17 @@ def _environment() -> Environment:
         wording.seconds,
         wording.plain,
         wording.badge,
+        wording.day,
     ):
         environment.filters[spoken.__name__] = spoken
     environment.filters |= {"text": wording.clean, "expectation": wording.expectation}
     environment.globals |= {
         "contract": view.contract,
-        "verdicts": VERDICTS,
         "fates": FATES,
         "better": BETTER,
-        "limits_at_once": 3,
+        "spreads": SPREAD,
+        "control_titles": CONTROLS,
+        "limits_at_once": LIMITS_AT_ONCE,
         "listed_columns": view.LISTED_COLUMNS,
         "listed_breaches": view.LISTED_BREACHES,
     }

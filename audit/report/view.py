@@ -9,15 +9,24 @@ from audit.core import QUESTIONS, Estimate, Question
 from audit.report import charts
 from audit.report.answers import Answer, Check, Gate, ModelAudit
 from audit.report.document import Document
-from audit.report.wording import clean, number, percent
+from audit.report.frame import ticks
+from audit.report.panel import Panel
+from audit.report.panels import is_open, panels
+from audit.report.wording import percent
 
 DRAWN_COLUMNS = 60
-DETAIL_ROWS = 20
-DETAIL_KEYS = 8
 LISTED_COLUMNS = 1_000
+FIRST: dict[Question, tuple[str, ...]] = {
+    "privacy": (
+        "membership_inference",
+        "membership_epsilon",
+        "membership_outliers",
+        "attribute_inference",
+        "exact_copies",
+    ),
+    "fidelity": ("column_shapes", "worst_column", "pair_trends", "worst_pair", "subsample_equivalence", "detection"),
+}
 LISTED_BREACHES = 20
-MAPPED_COLUMNS = 30
-MAP_COVERAGE = 0.6
 
 
 @dataclass(frozen=True)
@@ -56,14 +65,12 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Detail:
-    """Rows of a table behind one estimate, and a map where they are pairs of columns."""
+class Shown:
+    """One model's pictures of one metric: those shown at once, and the tables behind a summary."""
 
     model: str
-    keys: tuple[str, ...]
-    rows: tuple[tuple[float | int | str | None, ...], ...]
-    left_out: int
-    drawing: Markup | None
+    open: tuple[Panel, ...]
+    closed: tuple[Panel, ...]
 
 
 @dataclass(frozen=True)
@@ -75,14 +82,26 @@ class MetricView:
     definition: str
     better: str
     ideal: float | None
+    spread: str
     strips: tuple[tuple[Line, Markup], ...]
     axis: Markup
-    details: tuple[Detail, ...]
+    shown: tuple[Shown, ...]
+
+    @property
+    def is_demanded(self) -> bool:
+        """Whether anybody demands anything of it, or it has something to show by a picture."""
+        return bool(self.demands) or any(each.open for each in self.shown)
 
     @property
     def demands(self) -> tuple[str, ...]:
         """What was demanded, each wording once."""
         return tuple(dict.fromkeys(line.gate.demand for line, _ in self.strips if line.gate is not None))
+
+    @property
+    def set_by(self) -> tuple[tuple[str, str], ...]:
+        """Who demands what of it, each wording once."""
+        gates = [line.gate for line, _ in self.strips if line.gate is not None]
+        return tuple(dict.fromkeys((gate.origin, gate.demand) for gate in gates))
 
 
 @dataclass(frozen=True)
@@ -115,12 +134,19 @@ def lines(model: ModelAudit) -> tuple[Line, ...]:
 def metrics(document: Document, question: Question) -> tuple[MetricView, ...]:
     """Return one question's metrics over all models."""
     by_metric: dict[str, list[Line]] = {}
-    for model in document.models:
+    for model in chosen_first(document):
         for line in lines(model):
             if line.question == question:
                 by_metric.setdefault(line.metric, []).append(line)
     names = frozenset(column.name for column in document.inputs.columns)
-    return tuple(_metric(found, names) for found in by_metric.values())
+    places = {f"{question}.{name}": place for place, name in enumerate(FIRST.get(question, ()))}
+    ordered = sorted(by_metric, key=lambda metric: places.get(metric, len(places)))
+    return tuple(_metric(by_metric[metric], names) for metric in ordered)
+
+
+def chosen_first(document: Document) -> list[ModelAudit]:
+    """Return the models, the one whose rows are released first."""
+    return sorted(document.models, key=lambda model: model.name != document.chosen)
 
 
 def contract(document: Document) -> tuple[ContractView, ...]:
@@ -147,7 +173,7 @@ def marginal_charts(model: ModelAudit) -> list[tuple[str, str, str, str, Markup]
 def _metric(found: Sequence[Line], columns: frozenset[str]) -> MetricView:
     answered = [line.answer for line in found if line.answer is not None]
     bounds = [line.gate.bound for line in found if line.gate is not None and line.gate.bound is not None]
-    scale = charts.Scale.over(answered, bounds)
+    scale = charts.scale(answered, bounds)
     first = answered[0] if answered else None
     return MetricView(
         name=found[0].metric,
@@ -155,50 +181,25 @@ def _metric(found: Sequence[Line], columns: frozenset[str]) -> MetricView:
         definition="" if first is None else first.definition,
         better="none" if first is None else first.better,
         ideal=None if first is None else first.ideal,
+        spread="" if first is None else first.spread,
         strips=tuple(
             (line, Markup("") if line.answer is None else charts.strip(line.answer, line.gate, line.status, scale))
             for line in found
         ),
-        axis=charts.axis(scale) if any(line.estimate.value is not None for line in found) else Markup(""),
-        details=tuple(_details(found, columns)),
+        axis=ticks(scale) if any(line.estimate.value is not None for line in found) else Markup(""),
+        shown=tuple(each for each in _shown(found, columns) if each.open or each.closed),
     )
 
 
-def _details(found: Sequence[Line], columns: frozenset[str]) -> Iterator[Detail]:
+def _shown(found: Sequence[Line], columns: frozenset[str]) -> Iterator[Shown]:
     for line in found:
-        rows = line.estimate.detail
-        if rows:
-            keys = tuple(dict.fromkeys(key for row in rows[:DETAIL_ROWS] for key in row))[:DETAIL_KEYS]
-            yield Detail(
+        if line.answer is not None and line.status != "not_computed":
+            drawn = panels(line.metric, line.answer, line.gate, columns)
+            yield Shown(
                 model=line.model,
-                keys=keys,
-                rows=tuple(tuple(row.get(key) for key in keys) for row in rows[:DETAIL_ROWS]),
-                left_out=max(0, len(rows) - DETAIL_ROWS),
-                drawing=_pair_map(line, columns),
+                open=tuple(panel for panel in drawn if is_open(panel)),
+                closed=tuple(panel for panel in drawn if not is_open(panel)),
             )
-
-
-def _pair_map(line: Line, columns: frozenset[str]) -> Markup | None:
-    """Draw the detail as a map where its rows are most of the pairs of some columns, each with a number."""
-    values: dict[tuple[str, str], float] = {}
-    key = ""
-    for row in line.estimate.detail:
-        texts = [value for value in row.values() if isinstance(value, str)]
-        figures = [(name, value) for name, value in row.items() if isinstance(value, int | float)]
-        if len(texts) != 2 or not figures or not columns.issuperset(texts):
-            return None
-        key, value = figures[0]
-        values[texts[0], texts[1]] = value
-    named = list(dict.fromkeys(name for pair in values for name in pair))[:MAPPED_COLUMNS]
-    inside = {pair: value for pair, value in values.items() if set(pair) <= set(named)}
-    if len(named) < 3 or len(inside) < MAP_COVERAGE * len(named) * (len(named) - 1) / 2:
-        return None
-    (first, second), worst = max(inside.items(), key=lambda item: item[1])
-    said = (
-        f"{clean(key, 30)} of {len(inside)} pairs of columns; highest for {clean(first, 48)} and {clean(second, 48)}: "
-        f"{number(worst)}"
-    )
-    return charts.pair_map(named, inside, said)
 
 
 def _contract(name: str, checks: Sequence[Check]) -> ContractView:

@@ -3,6 +3,7 @@
 import json
 import re
 import unicodedata
+from datetime import date
 from typing import Any
 
 from markupsafe import Markup
@@ -10,8 +11,8 @@ from markupsafe import Markup
 NAME_LENGTH = 48
 TEXT_LENGTH = 600
 STATUS: dict[str, tuple[str, str]] = {
-    "accepted": ("✓", "accepted"),
-    "refused": ("✕", "refused"),
+    "accepted": ("✓", "pass"),
+    "refused": ("✕", "fail"),
     "passed": ("✓", "passed"),
     "failed": ("✕", "failed"),
     "inconclusive": ("?", "inconclusive"),
@@ -95,3 +96,8 @@ def badge(status: str) -> Markup:
 def expectation(text: str) -> str:
     """Return an expectation's name as words: `expect_column_to_exist` becomes “column to exist”."""
     return clean(text.removeprefix("expect_").replace("_", " "), 90)
+
+
+def day(when: date) -> str:
+    """Return a day as people say it."""
+    return f"{when.day} {when:%B %Y}"

@@ -312,7 +312,7 @@ def test_figures_of_any_size_are_drawn(value):
 
 def test_pairs_become_a_map_where_they_are_all_there():
     names = ("a", "b", "c", "d")
-    rows = tuple({"first": x, "second": y, "distance": 0.1} for x in names for y in names if x < y)
+    rows = tuple({"first": x, "second": y, "distance": 0.1, "reference": 0.05} for x in names for y in names if x < y)
     for detail, drawn in ((rows, 1), ((rows[0], rows[-1]), 0)):
         found = estimate(0.12, detail=detail)
         page = render(document((model(gates=(), estimates={"fidelity": {"pairs": answer(found)}}),), names=names))
