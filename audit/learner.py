@@ -1,16 +1,17 @@
-"""The learner of the audit, and its trial: trained on synthetic and on real rows, tested on other real rows."""
+"""The learners of the audit: gradient-boosted trees, and linear models on one-hot codes and standardised numbers."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, PositiveInt
+from pydantic import BaseModel, PositiveFloat, PositiveInt
+from scipy.linalg import cho_factor, cho_solve
+from scipy.special import expit
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.linear_model import Ridge
 from threadpoolctl import threadpool_limits
 
-from audit.core import Evidence, NotComputable
-from audit.reading import features
-from audit.reference import match
+from audit.reading import bins, features
 from tabular.schema import Column
 from tabular.table import Table
 
@@ -18,10 +19,16 @@ from tabular.table import Table
 THREADS = 1
 LARGEST_SEED = 2**31 - 1
 FEWEST_ROUNDS = 30
+FARTHEST = 20.0
+STEPS = 25
+HALVINGS = 10
+NEARLY = 1e-10
+
+Array = NDArray[np.float64]
 
 
 class Trees(BaseModel, frozen=True, extra="forbid"):
-    """Settings of the learner.
+    """Settings of the tree learner.
 
     Attributes:
         rounds: Trees, one after the other; of more than two classes each grows its own, in fewer rounds.
@@ -34,54 +41,80 @@ class Trees(BaseModel, frozen=True, extra="forbid"):
     smallest: PositiveInt = 20
 
 
-class Trial(NamedTuple):
-    """What two models of one kind answer on the same real test rows.
+class Linear(BaseModel, frozen=True, extra="forbid"):
+    """Settings of the linear learner: logistic regression for classes, ridge regression for numbers.
 
     Attributes:
-        test: The test rows, half A of the holdout, those with a target.
-        truth: Their target: positions in the categories, or numbers in the real rows' standard deviations, shape (n,).
-        synthetic: Answers of the model trained on synthetic rows: probabilities, shape (n, K), or numbers, shape (n,).
-        real: Answers of the model trained on as many fresh real rows, half B, same shape.
-        trained: How many rows each of the two was trained on, before rows without a target were left out.
+        categories: Categories of a column with a coefficient of their own; the rarer ones share one.
+        penalty: Weight of the sum of squared coefficients (over two for classes), the intercept's left out.
     """
 
-    test: Table
-    truth: NDArray[np.float64]
-    synthetic: NDArray[np.float64]
-    real: NDArray[np.float64]
-    trained: int
+    categories: PositiveInt = 30
+    penalty: PositiveFloat = 1.0
 
 
-def trial(evidence: Evidence, target: Column, trees: Trees, rng: np.random.Generator, minimum: int, most: int) -> Trial:
-    """Train one model on synthetic rows and one on as many real rows, and let both answer on other real rows.
+Learner = Trees | Linear
 
-    Raises:
-        NotComputable: If rows are too few, or there is no feature or nothing to predict.
+
+class Inputs(NamedTuple):
+    """Tables as matrices for a learner.
+
+    Attributes:
+        matrices: One matrix per table, shape (n, D).
+        categorical: Whether a feature is a category without order, shape (D,).
     """
-    columns = [column for column in evidence.holdout.schema.modelled if column.name != target.name]
-    if not columns:
-        raise NotComputable("the table has no column but the target; there is nothing to predict it from")
-    split = match(evidence, rng, minimum, most)
-    tables = [evidence.holdout.take(split.real), evidence.synthetic.take(split.synthetic)]
-    tables = [_labelled(table, target) for table in (*tables, evidence.holdout.take(split.fresh))]
-    for table, where in zip(tables, ("half of the holdout", "the synthetic table", "half of the holdout"), strict=True):
-        if len(table) < minimum:
-            raise NotComputable(f"{where} has {len(table)} rows with a target; this metric needs at least {minimum}")
-    truths = [answers(table, target) for table in tables]
-    if len(np.unique(truths[0])) < 2 or len(np.unique(truths[2])) < 2:
-        raise NotComputable(
-            f"the target {target.name!r} has one value only in the real rows; there is nothing to predict"
-        )
-    read = features(evidence.train, tables, columns)
-    seed = int(rng.integers(LARGEST_SEED))
-    outcomes = [
-        learn(read.matrices[each], truths[each], read.matrices[0], read.categorical, target, trees, seed)
-        for each in (1, 2)
-    ]
-    return Trial(tables[0], truths[0], outcomes[0], outcomes[1], len(split.synthetic))
+
+    matrices: tuple[Array, ...]
+    categorical: NDArray[np.bool_]
 
 
-def answers(table: Table, target: Column) -> NDArray[np.float64]:
+def inputs(learner: Learner, real: Table, tables: tuple[Table, ...], columns: list[Column]) -> Inputs:
+    """Read columns as the learner's features.
+
+    The linear learner reads a code column as one indicator per category and one for missing; a number in standard
+    deviations of the real rows, at most 20 from their mean (which stands for missing ones), and an indicator of
+    missing.
+
+    Args:
+        learner: The learner.
+        real: Rows that frequencies, means and deviations are taken from.
+        tables: Tables to read.
+        columns: Columns to read.
+    """
+    if isinstance(learner, Trees):
+        read = features(real, tables, columns)
+        return Inputs(read.matrices, read.categorical)
+    blocks = [_block(column, real, tables, learner.categories) for column in columns]
+    matrices = tuple(np.concatenate([block[place] for block in blocks], axis=1) for place in range(len(tables)))
+    return Inputs(matrices, np.zeros(matrices[0].shape[1], dtype=bool))
+
+
+def predict(learner: Learner, x: Array, y: Array, read: Inputs, target: Column, seed: int) -> Array:
+    """Fit on rows x, shape (n, D), with answers y, shape (n,), and answer the first of the tables read, of m rows.
+
+    Returns:
+        Probabilities of the target's categories, shape (m, K), or numbers, shape (m,).
+    """
+    test = read.matrices[0]
+    if isinstance(learner, Trees):
+        return learn(x, y, test, read.categorical, target, learner, seed)
+    with threadpool_limits(THREADS):
+        if target.is_number:
+            centre, spread = float(y.mean()), float(y.std()) or 1.0
+            ridge = Ridge(alpha=learner.penalty, solver="cholesky").fit(x, (y - centre) / spread)
+            return np.asarray(ridge.predict(test) * spread + centre, dtype=np.float64)
+        shares = np.zeros((len(test), len(target.categories)))
+        seen = np.unique(y).astype(np.int64)
+        if len(seen) <= 2:
+            shares[:, seen[-1]] = _chance(x, y == seen[-1], test, learner.penalty) if len(seen) == 2 else 1.0
+            shares[:, seen[0]] += 1 - shares[:, seen[-1]]
+            return shares
+        for code in seen:
+            shares[:, code] = _chance(x, y == code, test, learner.penalty)
+        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+
+def answers(table: Table, target: Column) -> Array:
     """Return the target as positions in its categories or as numbers, shape (n,); missing is NaN."""
     if target.is_number:
         return table.numbers(target.name)
@@ -102,15 +135,9 @@ def classifier(trees: Trees, categorical: NDArray[np.bool_], seed: int) -> HistG
 
 
 def learn(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    test: NDArray[np.float64],
-    categorical: NDArray[np.bool_],
-    target: Column,
-    trees: Trees,
-    seed: int,
-) -> NDArray[np.float64]:
-    """Fit on rows x, shape (n, D), with answers y, shape (n,), and answer on test rows, shape (m, D)."""
+    x: Array, y: Array, test: Array, categorical: NDArray[np.bool_], target: Column, trees: Trees, seed: int
+) -> Array:
+    """Fit trees on rows x, shape (n, D), with answers y, shape (n,), and answer on test rows, shape (m, D)."""
     x, test = blanked(x, test)
     if target.is_number:
         centre, spread = float(y.mean()), float(y.std()) or 1.0
@@ -123,7 +150,7 @@ def learn(
             random_state=seed,
         )
         with threadpool_limits(THREADS):
-            guess: NDArray[np.float64] = regressor.fit(x, (y - centre) / spread).predict(test)
+            guess: Array = regressor.fit(x, (y - centre) / spread).predict(test)
         return guess * spread + centre
     shares = np.zeros((len(test), len(target.categories)))
     seen = np.unique(y).astype(np.int64)
@@ -137,11 +164,74 @@ def learn(
     return shares
 
 
-def blanked(train: NDArray[np.float64], test: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def blanked(train: Array, test: Array) -> tuple[Array, Array]:
     """Set features without any value in the training rows to 0 in both, shapes (n, D) and (m, D): nothing to learn."""
     unknown = np.isnan(train).all(axis=0)
     return np.where(unknown, 0.0, train), np.where(unknown, 0.0, test)
 
 
-def _labelled(table: Table, target: Column) -> Table:
-    return table.take(np.flatnonzero(~np.isnan(answers(table, target))))
+def logistic(x: Array, positive: NDArray[np.bool_], penalty: float) -> tuple[Array, Array]:
+    """Fit a logistic regression by Newton's method, the steps halved until they improve it.
+
+    Args:
+        x: Rows with a column of ones first, shape (n, D).
+        positive: Whether a row is positive, shape (n,).
+        penalty: Weight of half the sum of squared coefficients but the first.
+
+    Returns:
+        Coefficients, shape (D,), and the information matrix there, shape (D, D).
+
+    Raises:
+        scipy.linalg.LinAlgError: If the information matrix is singular.
+    """
+    y = positive.astype(np.float64)
+    ridge = np.full(x.shape[1], penalty)
+    ridge[0] = 0.0
+    coefficients = np.zeros(x.shape[1])
+
+    def loss(at: Array) -> float:
+        score = x @ at
+        return float(np.logaddexp(0, score).sum() - y @ score + ridge @ at**2 / 2)
+
+    def information(chance: Array) -> Array:
+        return (x * (chance * (1 - chance))[:, None]).T @ x + np.diag(ridge)
+
+    now = loss(coefficients)
+    for _ in range(STEPS):
+        chance = expit(x @ coefficients)
+        slope = x.T @ (chance - y) + ridge * coefficients
+        step = cho_solve(cho_factor(information(chance)), slope)
+        for half in range(HALVINGS):
+            new = coefficients - step / 2**half
+            if (then := loss(new)) <= now + NEARLY * abs(now):
+                break
+        else:
+            break
+        coefficients, now = new, then
+        if float(slope @ step) < NEARLY:
+            break
+    return coefficients, information(expit(x @ coefficients))
+
+
+def _chance(x: Array, positive: NDArray[np.bool_], test: Array, penalty: float) -> Array:
+    ones = np.ones((len(x), 1))
+    coefficients, _ = logistic(np.concatenate([ones, x], axis=1), positive, penalty)
+    return np.asarray(expit(coefficients[0] + test @ coefficients[1:]), dtype=np.float64)
+
+
+def _block(column: Column, real: Table, tables: tuple[Table, ...], categories: int) -> list[Array]:
+    """Return one column's features of each table, shapes (n, 1 or more)."""
+    if column.is_code:
+        coded = bins(column, real, tables, categories=categories)
+        return [np.eye(coded.size)[codes] for codes in coded.codes]
+    known = real.numbers(column.name)
+    known = known[~np.isnan(known)]
+    centre = float(known.mean()) if len(known) else 0.0
+    spread = (float(known.std()) if len(known) else 0.0) or 1.0
+    blocks = []
+    for table in tables:
+        with np.errstate(over="ignore"):
+            values = (table.numbers(column.name) - centre) / spread
+        missing = np.isnan(values)
+        blocks.append(np.stack([np.clip(np.where(missing, 0.0, values), -FARTHEST, FARTHEST), missing], axis=1))
+    return blocks

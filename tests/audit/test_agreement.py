@@ -13,12 +13,12 @@ from sdmetrics.single_column import KSComplement, TVComplement
 from sklearn.metrics import r2_score, roc_auc_score
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from audit.bias.equal_opportunity import difference, true_positive_rates
 from audit.fidelity.sdmetrics_quality import SdmetricsQuality
 from audit.intervals import auc, clopper_pearson, share_difference, wilson
+from audit.rates import difference, group_rates
 from audit.reading import levels
+from audit.scores import r_squared
 from audit.shape import distance, total_variation
-from audit.utility.train_synthetic_test_real import r_squared
 from tabular.schema import Column, Schema
 from tabular.table import Table
 from tests.audit.conftest import Real
@@ -86,7 +86,7 @@ def test_equal_opportunity_difference(seed: int) -> None:
     rng = np.random.default_rng(seed)
     group, chosen, positive = rng.integers(3, size=200), rng.random(200) < 0.5, rng.random(200) < 0.5
     theirs = equal_opportunity_difference(positive, chosen, sensitive_features=group)
-    assert difference(true_positive_rates(group, chosen, positive, 3)) == pytest.approx(theirs, abs=1e-9)
+    assert difference(group_rates(group, chosen, positive, 3)) == pytest.approx(theirs, abs=1e-9)
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 40), (1, 40), (20, 40), (40, 40), (3, 5_000)])
