@@ -2,7 +2,6 @@
 
 from itertools import combinations
 from math import comb
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,30 +16,6 @@ Codes = NDArray[np.int64]
 LISTED = 100_000
 
 
-class Density(NamedTuple):
-    """Mean log density ratios of rows.
-
-    Attributes:
-        ratios: By each released table, shape (T, n).
-        copied: By the first one, if the row stood in it once more, shape (n,).
-    """
-
-    ratios: Values
-    copied: Values
-
-
-class Shares(NamedTuple):
-    """One released table as counts are taken of it.
-
-    Attributes:
-        codes: Each column's codes of the rows counted.
-        part: Share of the table that is counted.
-    """
-
-    codes: list[Codes]
-    part: float
-
-
 def densities(
     known: Table,
     asked: tuple[Table, ...],
@@ -48,7 +23,7 @@ def densities(
     orders: tuple[int, ...],
     most: tuple[int, int],
     rng: np.random.Generator,
-) -> list[Density]:
+) -> list[Values]:
     """Return, for marginals of each order, the mean of log[(c_S + ½) / (n_S + ½)] - log[(c_R + ½) / (n_R + ½)].
 
     c counts the rows of S or R in the row's cell; columns are cut as in `audit.reading.bins`.
@@ -60,19 +35,18 @@ def densities(
         orders: Columns of a marginal, each one an answer; fewer where the table has fewer.
         most: Most marginals of an order, and most rows of a released table that are counted; both are drawn at random.
         rng: Source of the draws.
+
+    Returns:
+        For each order, the means by each released table, shape (T, n).
     """
     counted = [table.take(some(np.arange(len(table)), most[1], rng)) for table in released]
     tables = (known, *counted, *asked)
     coded = [bins(column, known, tables) for column in known.schema.modelled]
     sizes = [each.size for each in coded]
     parts = [[column.codes[side] for column in coded] for side in range(len(tables))]
-    shares = [
-        Shares(codes, len(few) / max(len(all_rows), 1))
-        for codes, few, all_rows in zip(parts[1:], counted, released, strict=False)
-    ]
     queries = [np.concatenate(each) for each in zip(*parts[1 + len(released) :], strict=True)]
     return [
-        _mean(_sets(len(sizes), min(order, len(sizes)), most[0], rng), sizes, parts[0], shares, queries)
+        _mean(_sets(len(sizes), min(order, len(sizes)), most[0], rng), sizes, parts[: 1 + len(released)], queries)
         for order in orders
     ]
 
@@ -89,22 +63,16 @@ def _sets(columns: int, order: int, most: int, rng: np.random.Generator) -> list
     return sorted(found)
 
 
-def _mean(
-    sets: list[tuple[int, ...]], sizes: list[int], known: list[Codes], released: list[Shares], queries: list[Codes]
-) -> Density:
-    """Sum the log ratios over marginals by tables of their cells."""
-    ratios, copied = np.zeros((len(released), len(queries[0]))), np.zeros(len(queries[0]))
+def _mean(sets: list[tuple[int, ...]], sizes: list[int], tables: list[list[Codes]], queries: list[Codes]) -> Values:
+    """Average the log ratios of all tables to the first over marginals."""
+    ratios = np.zeros((len(tables) - 1, len(queries[0])))
     for columns in sets:
         size = int(np.prod([sizes[each] for each in columns]))
         cell = _cells(columns, sizes, queries)
-        base = _log_share(np.bincount(_cells(columns, sizes, known), minlength=size)[cell], len(known[0]))
-        for place, table in enumerate(released):
-            counts = np.bincount(_cells(columns, sizes, table.codes), minlength=size)[cell]
-            rows = len(table.codes[0])
-            ratios[place] += _log_share(counts, rows) - base
-            if place == 0:
-                copied += _log_share(counts + table.part, rows) - base
-    return Density(ratios / len(sets), copied / len(sets))
+        known, *released = (_log_shares(_cells(columns, sizes, table), size)[cell] for table in tables)
+        for place, found in enumerate(released):
+            ratios[place] += found - known
+    return ratios / len(sets)
 
 
 def _cells(columns: tuple[int, ...], sizes: list[int], codes: list[Codes]) -> Codes:
@@ -114,5 +82,5 @@ def _cells(columns: tuple[int, ...], sizes: list[int], codes: list[Codes]) -> Co
     return cell
 
 
-def _log_share(counts: NDArray[np.integer] | NDArray[np.floating], rows: int) -> Values:
-    return np.asarray(np.log((counts + 0.5) / (rows + 0.5)), dtype=np.float64)
+def _log_shares(cells: Codes, size: int) -> Values:
+    return np.asarray(np.log((np.bincount(cells, minlength=size) + 0.5) / (len(cells) + 0.5)), dtype=np.float64)

@@ -78,7 +78,8 @@ class Membership(NamedTuple):
     Attributes:
         synthetic: Scores by the synthetic rows S, one row for each of `ATTACKS`.
         fresh: Scores by the fresh real rows F.
-        copied: Scores by S that the members would have if they stood there; the others' are as they are.
+        copied: Scores of a1 and a2 that the members would have if they stood in S, and the others', whose nearest
+            released row is as near as that of S, F or R: a coarse table hides copies, whatever S is.
         tuning: Whether a member, and whether a non-member, is for choosing only, shapes (n,) and (m,).
         isolation: Mean distance of each member and of each non-member to its 5 nearest reference rows.
         asked: The members' and the non-members' rows.
@@ -191,16 +192,16 @@ def _attack(evidence: Evidence, settings: Attacks, rng: np.random.Generator) -> 
         need(len(rows), FEWEST, f"without the further rows of one privacy unit, {where}")
     size = min(len(lone[0]), len(lone[1]), _affordable(settings, known, len(synthetic)))
     asked = train.take(lone[0][:size]), nobody.take(lone[1][:size])
-    near, near_copied, isolation = _near(settings, known, asked, (synthetic, fresh))
+    near, copied, isolation = _near(settings, known, asked, (synthetic, fresh))
     dense = densities(known, asked, (synthetic, fresh), (2, 3), (settings.marginals, settings.counted), rng)
-    scores = [np.stack([*each, *(order.ratios[side] for order in dense)]) for side, each in enumerate(near)]
-    copied = np.stack([*near_copied, *(order.copied for order in dense)])[:, :size]
+    scores = [np.stack([*each, *(order[side] for order in dense)]) for side, each in enumerate(near)]
     made, real = (Queries(each[:, :size], each[:, size:]) for each in scores)
+    stood, passed = copied
     tuning = np.arange(size) < round(TUNING * size)
     return Membership(
         made,
         real,
-        Queries(copied, made.others),
+        Queries(stood[:, :size], passed[:, size:]),
         (tuning, tuning),
         (isolation[:size], isolation[size:]),
         asked,
@@ -226,18 +227,19 @@ def _affordable(settings: Attacks, known: Table, rows: int) -> int:
 
 def _near(
     settings: Attacks, known: Table, asked: tuple[Table, Table], released: tuple[Table, Table]
-) -> tuple[list[Values], Values, Values]:
-    """Return a1 to a3 by each released table, the same of rows that stand in the first, and each row's isolation."""
+) -> tuple[list[Values], tuple[Values, Values], Values]:
+    """Return a1 to a3 by each released table, a1 and a2 of rows that stand and do not stand there, and isolation."""
     queries = np.concatenate([encode(known, table, settings.categories) for table in asked])
     to_known = nearest(queries, encode(known, known, settings.categories), REACH)
     closest, radii = to_known[:, 0], to_known[:, -1]
     s = settings.smooth * (float(closest.mean()) or 1.0)
-    scores = []
+    scores, any_row = [], closest
     for table in released:
         distance, within = _reach(settings, known, table, queries, radii)
         scores.append(np.stack([-distance, np.log((closest + s) / (distance + s)), within]))
-    copied = np.stack([np.zeros(len(queries)), np.log((closest + s) / s), scores[0][2] + 1])
-    return scores, copied, to_known[:, :ISOLATION].mean(axis=1)
+        any_row = np.minimum(any_row, distance)
+    stood, passed = (np.stack([-each, np.log((closest + s) / (each + s))]) for each in (0 * any_row, any_row))
+    return scores, (stood, passed), to_known[:, :ISOLATION].mean(axis=1)
 
 
 def _reach(

@@ -19,8 +19,8 @@ ROW_BLOCK = 4096
 FAR = 64.0
 # Numbers further out are placed here: beyond, float32 would not hold their squares' digits.
 FARTHEST = 1e6
-# Relative error of a squared distance in float32, by which a row on the very edge of a ball may miss it.
-SLACK = 4e-6
+# Units of the last digit by which a row on the very edge of a ball may miss it.
+SLACK = 32
 
 
 def encode(known: Table, table: Table, categories: int) -> Points:
@@ -76,7 +76,8 @@ def _sweep(queries: Floats, rows: Points, count: int, radii: Distances | None) -
     """Find the nearest rows by |r|² / 2 - q·r, which orders rows as their distance does and is one product."""
     squares = np.einsum("ij,ij->i", queries, queries)
     asked = np.column_stack([queries, np.ones(len(queries), dtype=queries.dtype)])
-    edge = None if radii is None else ((radii**2 * (1 + SLACK) + SLACK * (1 + squares) - squares) / 2)
+    slack = SLACK * float(np.finfo(queries.dtype).eps)
+    edge = None if radii is None else (radii**2 * (1 + slack) + slack * (1 + squares) - squares) / 2
     found = np.zeros((len(queries), count), dtype=np.int64)
     best = np.full((len(queries), count), np.inf, dtype=queries.dtype)
     within = np.zeros(len(queries), dtype=np.int64)

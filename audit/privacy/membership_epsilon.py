@@ -20,10 +20,10 @@ class MembershipEpsilon(Metric):
     training rows drawn at random from the same population as the holdout; it bounds what these attacks prove, not what
     others could. The reference is the same with fresh real rows in the place of synthetic ones.
 
-    The audit's power: members that stand verbatim in the synthetic rows would score as if they did (distance 0, one
-    more row in their cells); with that score for a share of the members and non-members' scores for the others, the
-    bound is what a paste of that share into a harmless release would show nine times in ten. Where even all training
-    rows would not lift it above 1, nothing could be found here, and there is no value.
+    The audit's power: members that stood verbatim in the synthetic rows would lie at distance 0; with that distance for
+    a share of the members, and non-members' distances to any released or reference row for the others, the bound is
+    what the first two attacks would show nine times in ten of a paste of that share into a harmless release. Where even
+    all training rows would not lift it above 1, and no leak is shown, none could be, and there is no value.
     """
 
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
@@ -46,15 +46,16 @@ class MembershipEpsilon(Metric):
         found = membership(evidence, self.config)
         copied = halves(found.copied, found)
         bounds = {share: best_bound(*copied, share=share) for share in SHARES}
-        if bounds[1.0] <= LEAK:
+        made, real = halves(found.synthetic, found), halves(found.fresh, found)
+        value = best_bound(*made)
+        if max(value, bounds[1.0]) <= LEAK:
             raise NotComputable(
                 f"the attacks have no power here: with so few or so coarse rows, even all training rows released "
                 f"verbatim would show ε ≥ {bounds[1.0]:.2f} only"
             )
-        made, real = halves(found.synthetic, found), halves(found.fresh, found)
         queries = copied[1].members.shape[1]
         return Estimate(
-            value=best_bound(*made),
+            value=value,
             reference=best_bound(*real),
             detail=(
                 *_attacks(made, real),

@@ -45,7 +45,7 @@ class MembershipOutliers(Metric):
     ones.
 
     The audit's power is computed as for membership epsilon, among the isolated rows. Where even all training rows,
-    released verbatim, would not show ε > 1 among them, nothing could be found here, and there is no value.
+    released verbatim, would not show ε > 1 among them, and no leak is shown, none could be, and there is no value.
     """
 
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
@@ -87,16 +87,17 @@ class MembershipOutliers(Metric):
         level = 1 - (1 - LEVEL) / len(judged)
         copied = halves(found.copied, found, isolated.among)
         bounds = {share: best_bound(*copied, level, share) for share in (*PASTED, 1.0)}
-        if bounds[1.0] <= LEAK:
+        rows = [_judge(each, found, level) for each in judged]
+        value, reference = (max(float(row[key] or 0) for row in rows) for key in ("epsilon", "epsilon_reference"))
+        if max(value, bounds[1.0]) <= LEAK:
             raise NotComputable(
                 f"the attacks have no power among {isolated.size} isolated members and non-members: even all training "
                 f"rows released verbatim would show ε ≥ {bounds[1.0]:.2f} only"
             )
-        rows = [_judge(each, found, level) for each in judged]
         small = [each for each in groups if each.size < self.config.smallest]
         return Estimate(
-            value=max(float(row["epsilon"] or 0) for row in rows),
-            reference=max(float(row["epsilon_reference"] or 0) for row in rows),
+            value=value,
+            reference=reference,
             detail=(*rows, *(_listed(each) for each in small[: DETAIL_ROWS - len(rows)])),
             power=f"Among isolated rows: {power(bounds)}",
             rows=len(evidence.synthetic),
