@@ -41,7 +41,7 @@ class Margin(BaseModel, frozen=True, extra="forbid"):
     allowance: float = Field(default=0.0, ge=0, lt=1)
     rows: PositiveInt = 30
     hits: PositiveInt = 10
-    missed: float = Field(default=0.05, gt=0, lt=1)
+    missed: float = Field(default=0.03, gt=0, lt=1)
 
 
 class Counts(NamedTuple):
@@ -269,4 +269,4 @@ def _note(found: Ratios, group: int, margin: Margin) -> str | None:
         return "beyond the margin"
     if found.held[group]:
         return "nothing to compare" if np.isnan(found.far[group]) else None
-    return "too small to show alike" if found.tested[group] else "too small to audit"
+    return "too small to show" if found.tested[group] else "too small to audit"
