@@ -92,8 +92,10 @@ def _ranks(queries: Points, rows: Points) -> NDArray[np.float32]:
 def _leaves(rows: NDArray[np.float32], queries: NDArray[np.float32]) -> tuple[Rows, Rows]:
     """Split by one projection a level, shapes (m, levels) and (n, levels), at each node's median of the rows."""
     leaf, asked = np.zeros(len(rows), dtype=np.int64), np.zeros(len(queries), dtype=np.int64)
+    low, high = float(rows.min(initial=0)), float(rows.max(initial=0))
     for level in range(rows.shape[1]):
-        order = np.lexsort((rows[:, level], leaf))
+        # One key for leaf and place within it: sorting by one number is several times as fast as by two.
+        order = np.argsort(leaf * (high - low + 1.0) + (rows[:, level].astype(np.float64) - low))
         sizes = np.bincount(leaf, minlength=2**level)
         middle = np.minimum(np.cumsum(sizes) - sizes + sizes // 2, len(rows) - 1)
         median = rows[order[middle], level]

@@ -48,14 +48,14 @@ class Linkability(Metric):
         Attributes:
             minimum: Fewest rows of each table and of half of the holdout.
             most: Most training rows, and most holdout rows, that are linked.
-            searched: Most synthetic rows; the others are not searched.
+            searched: Most synthetic rows that are searched; links through the others are not found.
             splits: How often the columns are split.
             categories: Categories of a column that are told apart; the others count as one.
         """
 
         minimum: PositiveInt = 50
         most: PositiveInt = 5_000
-        searched: PositiveInt = 200_000
+        searched: PositiveInt = 100_000
         splits: PositiveInt = 3
         categories: PositiveInt = 50
 
