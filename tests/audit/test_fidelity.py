@@ -10,8 +10,8 @@ from audit.core import Estimate, Evidence
 from audit.fidelity.coverage import spanned
 from audit.fidelity.duplicate_rows import same
 from audit.fidelity.pair_trends import PairTrends
-from audit.fidelity.worst_pair import WorstPair
 from audit.fidelity.subsample_equivalence import share_at, subsampled
+from audit.fidelity.worst_pair import WorstPair
 from audit.intervals import wilson
 from audit.shape import PairLook, binned, chosen, pairs
 from pipeline.registry import metric
@@ -58,7 +58,8 @@ def high(found: Estimate) -> float:
 
 
 def test_shuffled_columns_are_many_noise_floors_away_and_fresh_rows_are_not() -> None:
-    for name, times in (("pair_trends", 1.3), ("worst_pair", 5.0), ("triple_trends", 1.3)):
+    assert low(estimate("worst_pair", "shuffled")) > 5
+    for name, times in (("pair_trends", 1.3), ("worst_pair", 3.0), ("triple_trends", 1.3)):
         fresh, wrong = estimate(name, "fresh"), estimate(name, "shuffled")
         assert high(fresh) < 2 * (fresh.reference or 0), name
         assert low(wrong) > times * (wrong.reference or 0), name
