@@ -197,8 +197,7 @@ def test_a_coarse_table_is_no_evidence_of_copying_either_way(real: Real, rng: np
     coarse = schema.model_copy(update={"columns": tuple(schema[name] for name in ("sex", "region", "schooling"))})
     tables = [Table(coarse, table.frame[list(coarse.names)]) for table in (real.train, real.holdout, real.train)]
     found = default("privacy.exact_copies")(Evidence(*tables), rng)
-    assert found.value == pytest.approx(0, abs=0.01)
-    assert found.interval is not None and found.interval.high - found.interval.low > 0.1
+    assert found.value is None and "even a verbatim copy" in (found.not_computed or "")
 
 
 def test_rows_of_one_person_do_not_give_real_rows_away(real: Real, rng: np.random.Generator) -> None:
