@@ -49,6 +49,6 @@ def list_metrics(as_json: Json = False) -> None:
 
 def schema() -> None:
     """Print the JSON Schema of audit.json."""
-    from audit.report.document import json_schema
+    from audit.report.schema_file import json_schema
 
     typer.echo(json_schema(), nl=False)
