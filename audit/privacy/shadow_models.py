@@ -257,9 +257,8 @@ def _scores(features: Floats, present: NDArray[np.bool_], rng: np.random.Generat
             continue
         with threadpool_limits(THREADS):
             model = LogisticRegression(max_iter=1_000).fit(asked[known].reshape(answers.size, -1), answers)
-            scores[~known] = model.decision_function(asked[~known].reshape(-1, asked.shape[-1])).reshape(
-                -1, scores.shape[1]
-            )
+            found = model.decision_function(asked[~known].reshape(-1, asked.shape[2]))
+            scores[~known] = found.reshape(-1, present.shape[1])
     return scores
 
 

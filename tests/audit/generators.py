@@ -64,16 +64,18 @@ def smote(neighbours: int = 5) -> Generator:
     return draw
 
 
-def network(epsilon: float = np.inf, degree: int = 2) -> Generator:
+def network(epsilon: float = np.inf, degree: int = 2, public: Table | None = None) -> Generator:
     """Return a Bayesian network over codes and bins, in the manner of PrivBayes (doi:10.1145/3134428).
 
     Half of ε chooses the parents by the exponential mechanism over mutual information, half pays for Laplace noise on
-    the counts; bin edges are quantiles of the rows and not paid for, numbers are uniform within a bin.
+    the counts; numbers are uniform within a bin. Bin edges are quantiles of the public rows. Without those they are
+    quantiles of the rows themselves, which nothing pays for: ε is then a claim that does not hold, since the largest
+    number of all is an edge.
     """
 
     def draw(table: Table, rows: int, rng: Rng) -> Table:
         columns = table.schema.columns
-        binned = [_binned(table, column) for column in columns]
+        binned = [_binned(table, table if public is None else public, column) for column in columns]
         codes = [each.codes for each in binned]
         sizes = [each.size for each in binned]
         made: list[Codes] = [np.empty(0, dtype=np.int64)] * len(columns)
@@ -214,14 +216,14 @@ class Binned:
         return from_numbers(column, edges[:, 0] + rng.random(len(codes)) * (edges[:, 1] - edges[:, 0]))
 
 
-def _binned(table: Table, column: Column) -> Binned:
+def _binned(table: Table, known: Table, column: Column) -> Binned:
+    """Code a column of a table by the bins of known rows."""
     if column.is_code:
         size = len(column.categories)
-        return Binned(
-            np.where(table.codes(column.name) == -1, size, table.codes(column.name)), size + column.nullable, None
-        )
-    values = table.numbers(column.name)
-    present = values[~np.isnan(values)]
+        codes = table.codes(column.name)
+        return Binned(np.where(codes == -1, size, codes), size + column.nullable, None)
+    present = known.numbers(column.name)
+    present = present[~np.isnan(present)]
     distinct, counts = np.unique(present, return_counts=True)
     first = np.arange(len(distinct))
     if len(distinct) > BINS:
@@ -231,7 +233,8 @@ def _binned(table: Table, column: Column) -> Binned:
         first = np.unique(np.concatenate([[0], cuts, heavy, heavy + 1]))
         first = first[first < len(distinct)]
     last = np.append(first[1:] - 1, len(distinct) - 1)[: len(first)]
-    codes = np.searchsorted(distinct[first], values, side="right") - 1
+    values = table.numbers(column.name)
+    codes = np.maximum(np.searchsorted(distinct[first], values, side="right") - 1, 0)
     codes = np.where(np.isnan(values), len(first), codes).astype(np.int64)
     return Binned(codes, len(first) + column.nullable, np.stack([distinct[first], distinct[last]], axis=1))
 

@@ -16,7 +16,7 @@ from tests.audit.conftest import world
 KEPT = ("sex", "age", "savings", "approved")
 ROWS = 320
 DECLARED = Declared(secrets=("sex",), analyses=("savings ~ age + sex",))
-SMALL = {"trees": {"rounds": 10}}  # settings that a metric may have, made cheap
+SMALL = {"trees": {"rounds": 10}, "fits": 12, "copies": 1, "share": 0.5}  # settings that a metric may have, made cheap
 
 
 def without(table: Table, *names: str) -> Table:
