@@ -64,7 +64,9 @@ def disparity(evidence: Evidence, kinds: tuple[str, ...], trees: Trees, draws: D
     answer = worst(apart, tried.trained)
     chosen = next(each.column for each in apart if each.gap == answer.gap)
     worth = independent(tried.test) / len(tried.test)
-    return answer.model_copy(update={"detail": (*_columns(apart, sides), *_listed(sides, chosen, worth))[:DETAIL_ROWS]})
+    return answer.model_copy(
+        update={"detail": (*_columns(apart, sides, chosen), *_listed(sides, chosen, worth))[:DETAIL_ROWS]}
+    )
 
 
 def by_group(found: list[Rates], groups: Groups, trained: int, sign: float = 1.0) -> Estimate:
@@ -104,8 +106,9 @@ def worst(apart: list[Apart], trained: int, sign: float = 1.0) -> Estimate:
 
     Sensitive columns count each; a pair of them, of thinner groups and more than anyone declared, counts where it
     worsens beyond doubt by more than other real rows would let it. The gap's interval holds the largest worsening of
-    all that count: its worse end is the worst end of any of their intervals, for all must be within a limit to keep it;
-    its better end the worst after Bonferroni, for one that exceeds a limit by luck is none.
+    all that count: its worse end is the worst end of any of their intervals between these two tables, for all must be
+    within a limit to keep it; its better end the worst after Bonferroni and with the luck of other training rows, for
+    what other real rows would exceed too is no fault of the synthetic ones.
 
     Args:
         apart: What is compared, at least one.
@@ -115,9 +118,9 @@ def worst(apart: list[Apart], trained: int, sign: float = 1.0) -> Estimate:
     many = len(apart)
     counted = [each for each in apart if not each.crossed or sign * each.gap > each.width(many, others=True)] or apart
     chosen = max(counted, key=lambda each: sign * each.gap)
-    best = max(sign * each.gap - each.width(many) for each in counted)
+    best = max(sign * each.gap - each.width(many, others=True) for each in counted)
     ends = sign * max(best, -1.0), sign * min(max(sign * each.gap + each.width() for each in counted), 1.0)
-    own = [float(margin(chosen.tested[side], (chosen.fits[side],))) for side in (0, 1)]
+    own = [float(margin(chosen.tested[side], (chosen.fits[side],), others=True)) for side in (0, 1)]
     return Estimate(
         value=float(chosen.means[0]),
         interval=around(float(chosen.means[0]), own[0], 0, 1),
@@ -130,7 +133,7 @@ def worst(apart: list[Apart], trained: int, sign: float = 1.0) -> Estimate:
 
 
 def _told(apart: Apart) -> Row:
-    score = around(float(apart.means[0]), float(margin(apart.tested[0], (apart.fits[0],))), 0, 1)
+    score = around(float(apart.means[0]), float(margin(apart.tested[0], (apart.fits[0],), others=True)), 0, 1)
     width = apart.width()
     row: Row = {"rate": float(apart.means[0]), "low": score.low, "high": score.high}
     return row | {
@@ -165,10 +168,10 @@ def _apart(kinds: list[_Judged]) -> Apart | None:
     return Apart(enough[0].rates.column, enough[0].rates.crossed, means.max(axis=0), tested, fits)
 
 
-def _columns(apart: list[Apart], sides: list[_Judged]) -> list[Row]:
-    """Return one row per grouping, the worst first: both differences, their gap with its interval, groups left out."""
+def _columns(apart: list[Apart], sides: list[_Judged], chosen: str) -> list[Row]:
+    """Return one row per grouping, the chosen one first, the worse before the others: differences, gap and interval."""
     rows: list[Row] = []
-    for each in sorted(apart, key=lambda each: -each.gap):
+    for each in sorted(apart, key=lambda each: (each.column != chosen, -each.gap)):
         width = each.width()
         both = {"difference": float(each.means[0]), "reference": float(each.means[1])}
         rows.append({"column": each.column, **both, "gap": each.gap, "gap_low": each.gap - width})

@@ -29,9 +29,9 @@ class Groups(BaseModel, frozen=True, extra="forbid"):
         rows: Fewest test rows of a group that is audited.
         cases: Fewest rows among them that a rate is a share of: positives, negatives.
         precision: A group is judged where its rate's change, from real to synthetic training rows, is told to within
-            so much, by its interval and by the rule of three (3 / cases), or where it changed by more than other real
-            rows would change it, beyond doubt; where two such groups are nowhere to be found, all that are large enough
-            are judged. Gates usually allow 0.05.
+            so much, the luck of other training rows included, and by the rule of three (3 / cases) too; or where it
+            changed by more, beyond doubt. Where two such groups are nowhere to be found, all that are large enough are
+            judged. By default what gates usually allow: where luck alone moves a rate by more, nothing can be shown.
         parts: Groups of a number column, cut at quantiles of the training rows.
         categories: Groups of a code column that are looked at one by one; the rarer ones are pooled.
         crossed: How many sensitive columns, the first, are crossed with one another in pairs.
@@ -40,7 +40,7 @@ class Groups(BaseModel, frozen=True, extra="forbid"):
     threshold: float | None = Field(default=None, gt=0, lt=1)
     rows: PositiveInt = 30
     cases: PositiveInt = 20
-    precision: PositiveFloat = 0.02
+    precision: PositiveFloat = 0.05
     parts: int = Field(default=4, ge=2)
     categories: PositiveInt = 100
     crossed: int = Field(default=6, ge=0)
@@ -140,7 +140,7 @@ def judged(found: list[Rates], precision: float) -> list[NDArray[np.bool_]]:
         tested = (each.drawn[0] - each.drawn[1]).var(axis=0, ddof=1)
         sides = (each.fits[0], each.fits[1])
         change = np.abs(each.means[0] - each.means[1])
-        told = np.maximum(margin(tested, sides), RULE_OF_THREE / np.maximum(each.cases, 1))
+        told = np.maximum(margin(tested, sides, others=True), RULE_OF_THREE / np.maximum(each.cases, 1))
         precise.append(each.enough & (told <= precision))
         evident.append(each.enough & (change > np.maximum(margin(tested, sides, many, others=True), precision)))
     if not any(each.sum() >= 2 for each in precise):

@@ -38,12 +38,12 @@ def transfer(evidence: Evidence, learner: Learner, draws: Draws, classes: int, o
     tested = (parts**2).sum(axis=1) * people / max(people - 1, 1)
     value, reference = (float(each.mean()) for each in fits)
     low = 0.0 if scored else -np.inf
-    gap = around(value - reference, float(margin(tested[2], (fits[0], fits[1]))))
+    gap = around(value - reference, float(margin(tested[2], (fits[0], fits[1]), others=True)))
     return Estimate(
         value=value,
-        interval=around(value, float(margin(tested[0], (fits[0],))), low, 1),
+        interval=around(value, float(margin(tested[0], (fits[0],), others=True)), low, 1),
         reference=reference,
-        reference_interval=around(reference, float(margin(tested[1], (fits[1],))), low, 1),
+        reference_interval=around(reference, float(margin(tested[1], (fits[1],), others=True)), low, 1),
         gap=value - reference,
         gap_interval=gap,
         detail=(_row(target, value, reference, gap),),

@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 TINY = 1e-300
 MANY = 1e6
 TELLS = 0.1
+POOL = 4
 
 
 class Draws(BaseModel, frozen=True, extra="forbid"):
@@ -27,7 +28,7 @@ class Draws(BaseModel, frozen=True, extra="forbid"):
     Attributes:
         count: Draws of training rows, and models, on either side.
         minimum: Fewest rows with a target to train on, and fewest privacy units to test on.
-        most: Most rows to train on.
+        most: Most rows to train on; they are drawn from at most four times as many, to bound the memory.
         tested: Most rows to test on.
         replicates: Bootstrap replicates of the test rows.
     """
@@ -169,6 +170,9 @@ def _trials(evidence: Evidence, target: Column, learner: Learner, draws: Draws, 
             raise NotComputable(
                 f"the target {target.name!r} has one value only in the {where}; there is nothing to predict"
             )
+    synthetic, real = (
+        table.take(np.sort(_by_unit(units(table), POOL * draws.most, rng))) for table in (synthetic, real)
+    )
     size = min(len(synthetic) // 2, len(real) // 2, draws.most)
     need(size, draws.minimum, "half of the smaller of training and synthetic table")
     read = inputs(learner, real, (test, synthetic, real), columns)

@@ -24,14 +24,15 @@ class EqualOpportunity(Metric):
     one counts that worsens most against the reference, the same difference of models trained on real rows and tested
     on the same holdout: a large difference that real rows have too would hide it. Which groups are judged:
     `audit.rates.Groups`. Intervals: the test rows' part by bootstrap of privacy units, paired, and that of models
-    (`audit.trials.margin`); the gap's holds the largest worsening of all groupings (`audit.disparity.worst`). A model
-    that tells nothing treats all groups alike and is of no use to any: there is no value then.
+    (`audit.trials.margin`); the gap's holds the largest worsening of all groupings, between these two tables
+    (`audit.disparity.worst`). A model that tells nothing treats all groups alike and is of no use to any: there is no
+    value then.
     """
 
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
     ideal: ClassVar[float] = 0.0
     title: ClassVar[str] = "Equal opportunity difference"
-    needs = ("two_classes", "sensitive")
+    needs = ("target", "sensitive")
     definition: ClassVar[str] = (
         "Largest gap in true positive rate between groups of a sensitive column, on unseen real rows, of a model "
         "trained on synthetic ones; 0 (equal) to 1 (Hardt, Price & Srebro, Equality of opportunity, 2016, "

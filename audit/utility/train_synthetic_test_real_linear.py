@@ -24,10 +24,9 @@ class TrainSyntheticTestRealLinear(Metric):
     standard deviations with an indicator of missing ones (`audit.learner.inputs`).
 
     Intervals: the test rows' part from what each privacy unit adds to the score's error (for AUC: DeLong et al. 1988,
-    doi:10.2307/2531595), the gap's paired, and that of models (`audit.trials.margin`). They hold for these two tables:
-    what another draw of the training table would have given is not in them. The gap is a difference of scores for
-    numbers too: 0.02 is a fiftieth of the target's variance, 5 % of an R² of 0.4. A synthetic table with one class only
-    is answered by that class: AUC 0.5.
+    doi:10.2307/2531595), the gap's paired; and that of models and of the tables that they were trained on
+    (`audit.trials.margin`). The gap is a difference of scores for numbers too: 0.02 is a fiftieth of the target's
+    variance, 5 % of an R² of 0.4. A synthetic table with one class only is answered by that class: AUC 0.5.
     """
 
     better: ClassVar[Literal["lower", "higher", "none"]] = "higher"
