@@ -226,10 +226,10 @@ def _names(x: Axis, y: Axis, lines: Sequence[Line]) -> Markup:
         before, after = points[max(0, place - 1)], points[min(len(points) - 1, place + 1)]
         rises, above = after[1] >= before[1], line.label == "above"
         down = min(0.97, max(0.06, 1 - height + (-0.035 if above else 0.085)))
-        while any(abs(down - other) < LABEL_HEIGHT and abs(across - beside) < 0.35 for beside, other in placed):
-            down += LABEL_HEIGHT / 2 if line.label == "below" or down < 0.1 else -LABEL_HEIGHT / 2
-            if not 0.05 <= down <= 0.98:
-                break
+        step = LABEL_HEIGHT if down < 0.5 else -LABEL_HEIGHT
+        for _ in range(len(placed)):
+            if any(abs(down - other) < LABEL_HEIGHT and abs(across - beside) < 0.35 for beside, other in placed):
+                down = min(0.98, max(0.05, down + step))
         placed.append((across, down))
         anchor = "end" if rises == above else "start"
         anchor = "start" if across < 0.25 else "end" if across > 0.75 else anchor

@@ -14,20 +14,32 @@ NAME = 16
 MAPPED = 30
 WORST = 5
 SIDE_BY_SIDE = 12
+FEWEST = 3
+COVERAGE = 0.6
 STEPS = ((1.5, "up to 1.5"), (2.0, "1.5 to 2"), (3.0, "2 to 3"), (5.0, "3 to 5"), (float("inf"), "over 5"))
 
 Pair = tuple[str, str]
 
 
-def pair_panels(rows: Sequence[Row], columns: frozenset[str]) -> list[Panel]:
-    """Draw the pairs as a map, and list the worst; nothing where the rows are not pairs of the table's columns."""
-    ratios = {pair: ratio for row in rows if (pair := _pair(row, columns)) and (ratio := _ratio(row)) is not None}
-    told = {pair: row for row in rows if (pair := _pair(row, columns))}
-    if len(told) != len(rows) or len(ratios) < 3:
+def pair_panels(rows: Sequence[Row], columns: Sequence[str]) -> list[Panel]:
+    """Draw the pairs as a map, and list the worst.
+
+    Args:
+        rows: Rows of a detail.
+        columns: The table's columns, in order.
+
+    Returns:
+        Nothing where the rows are not most pairs of some of the table's columns.
+    """
+    known = set(columns)
+    told = {pair: row for row in rows if (pair := _pair(row, known))}
+    ratios = {pair: ratio for pair, row in told.items() if (ratio := _ratio(row)) is not None}
+    named = _named(ratios, columns)
+    inside = sum(set(pair) <= set(named) for pair in ratios)
+    if len(told) != len(rows) or len(named) < FEWEST or inside < COVERAGE * len(named) * (len(named) - 1) / 2:
         return []
     worst = sorted(ratios, key=lambda pair: -ratios[pair])[:WORST]
     (first, second), top = worst[0], ratios[worst[0]]
-    named = _named(ratios, columns)
     return [
         Panel(
             title="Pairs of columns, in noise floors",
@@ -44,11 +56,12 @@ def pair_panels(rows: Sequence[Row], columns: frozenset[str]) -> list[Panel]:
             reads="A distance is the share of rows that would have to change cell in the pair’s joint table; the "
             "ratio sets it against the same distance between two sets of real rows.",
             table=Table.of([{**told[pair], "ratio": ratios[pair]} for pair in worst]),
+            leads=True,
         ),
     ]
 
 
-def _pair(row: Row, columns: frozenset[str]) -> Pair | None:
+def _pair(row: Row, columns: set[str]) -> Pair | None:
     first, second = row.get("first"), row.get("second")
     if isinstance(first, str) and isinstance(second, str) and {first, second} <= columns and first != second:
         return first, second
@@ -64,14 +77,12 @@ def _ratio(row: Row) -> float | None:
     return None
 
 
-def _named(ratios: dict[Pair, float], columns: frozenset[str]) -> list[str]:
-    """Return the columns of the map: those of most pairs, then of the worst ones, in the order of their mention."""
+def _named(ratios: dict[Pair, float], columns: Sequence[str]) -> list[str]:
+    """Return the columns of the map in the table's order: those of most pairs, then of the worst ones."""
     count = Counter(name for pair in ratios for name in pair)
     worst = {name: max(ratio for pair, ratio in ratios.items() if name in pair) for name in count}
     kept = set(sorted(count, key=lambda name: (-count[name], -worst[name]))[:MAPPED])
-    return [
-        name for name in dict.fromkeys(name for pair in ratios for name in pair) if name in kept and name in columns
-    ]
+    return [name for name in columns if name in kept]
 
 
 def _map(named: Sequence[str], ratios: dict[Pair, float]) -> Markup:

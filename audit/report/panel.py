@@ -63,6 +63,8 @@ class Panel:
         value: What the strips measure.
         wide: Whether it needs the whole width.
         spoken: The finding as a sentence, said above the picture.
+        left_out: How many rows of the forest plot there are beyond these.
+        leads: Whether it is a table that is shown at once.
     """
 
     title: str
@@ -75,3 +77,9 @@ class Panel:
     wide: bool = False
     spoken: str = ""
     left_out: int = 0
+    leads: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is shown at once: pictures are, most plain tables wait behind a summary."""
+        return self.leads or self.drawing is not None or bool(self.strips)

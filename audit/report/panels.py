@@ -49,7 +49,7 @@ EACH += "fresh real rows give."
 RULES_READ = "Each row is a rule; the examples are synthetic rows, never real ones."
 
 
-def panels(metric: str, answer: Answer, gate: Gate | None, columns: frozenset[str]) -> tuple[Panel, ...]:
+def panels(metric: str, answer: Answer, gate: Gate | None, columns: Sequence[str]) -> tuple[Panel, ...]:
     """Return one metric's pictures and tables: its curves, then its detail, rows of one shape together."""
     estimate = answer.estimate
     found = pictures(estimate, gate, metric)
@@ -67,15 +67,7 @@ def shapes(detail: Sequence[Row]) -> list[list[Row]]:
     return list(found.values())
 
 
-def is_open(panel: Panel) -> bool:
-    """Whether a panel is shown at once: pictures are, plain tables of most metrics wait behind a summary."""
-    rules = panel.table is not None and "rule" in panel.table.keys
-    return panel.drawing is not None or bool(panel.strips) or rules or panel.title.startswith("The worst")
-
-
-def _of(
-    metric: str, answer: Answer, rows: Sequence[Row], gate: Gate | None, columns: frozenset[str]
-) -> Sequence[Panel]:
+def _of(metric: str, answer: Answer, rows: Sequence[Row], gate: Gate | None, columns: Sequence[str]) -> Sequence[Panel]:
     keys = set(rows[0])
     if {"first", "second"} <= keys and (found := pair_panels(rows, columns)):
         return found
@@ -93,8 +85,9 @@ def _of(
         ]
     title, reads = READS.get(metric, (f"{_by(rows)}", EQUAL_GROUPS if metric.startswith("bias.") else EACH))
     judged = (answer.estimate.value, gate.bound if gate is not None else None, answer.ideal)
-    said = RULES_READ if "rule" in keys else ""
-    return [forest(rows, title, reads, judged) or Panel(title=_by(rows), reads=said, table=Table.of(rows))]
+    rules = "rule" in keys
+    plain = Panel(title=_by(rows), reads=RULES_READ if rules else "", table=Table.of(rows), leads=rules)
+    return [forest(rows, title, reads, judged) or plain]
 
 
 def _by(rows: Sequence[Row]) -> str:

@@ -11,7 +11,7 @@ from audit.report.answers import Answer, Check, Gate, ModelAudit
 from audit.report.document import Document
 from audit.report.frame import ticks
 from audit.report.panel import Panel
-from audit.report.panels import is_open, panels
+from audit.report.panels import panels
 from audit.report.wording import percent
 
 DRAWN_COLUMNS = 60
@@ -138,7 +138,7 @@ def metrics(document: Document, question: Question) -> tuple[MetricView, ...]:
         for line in lines(model):
             if line.question == question:
                 by_metric.setdefault(line.metric, []).append(line)
-    names = frozenset(column.name for column in document.inputs.columns)
+    names = tuple(column.name for column in document.inputs.columns)
     places = {f"{question}.{name}": place for place, name in enumerate(FIRST.get(question, ()))}
     ordered = sorted(by_metric, key=lambda metric: places.get(metric, len(places)))
     return tuple(_metric(by_metric[metric], names) for metric in ordered)
@@ -170,7 +170,7 @@ def marginal_charts(model: ModelAudit) -> list[tuple[str, str, str, str, Markup]
     ]
 
 
-def _metric(found: Sequence[Line], columns: frozenset[str]) -> MetricView:
+def _metric(found: Sequence[Line], columns: Sequence[str]) -> MetricView:
     answered = [line.answer for line in found if line.answer is not None]
     bounds = [line.gate.bound for line in found if line.gate is not None and line.gate.bound is not None]
     scale = charts.scale(answered, bounds)
@@ -191,14 +191,14 @@ def _metric(found: Sequence[Line], columns: frozenset[str]) -> MetricView:
     )
 
 
-def _shown(found: Sequence[Line], columns: frozenset[str]) -> Iterator[Shown]:
+def _shown(found: Sequence[Line], columns: Sequence[str]) -> Iterator[Shown]:
     for line in found:
         if line.answer is not None and line.status != "not_computed":
             drawn = panels(line.metric, line.answer, line.gate, columns)
             yield Shown(
                 model=line.model,
-                open=tuple(panel for panel in drawn if is_open(panel)),
-                closed=tuple(panel for panel in drawn if not is_open(panel)),
+                open=tuple(panel for panel in drawn if panel.is_open),
+                closed=tuple(panel for panel in drawn if not panel.is_open),
             )
 
 

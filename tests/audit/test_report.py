@@ -2,139 +2,27 @@
 
 import json
 import re
-from datetime import UTC, datetime
-from html.parser import HTMLParser
+from datetime import date
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.core import QUESTIONS, Estimate, Interval
-from audit.report.answers import Answer, Check, Gate, ModelAudit, Rows
-from audit.report.document import ColumnRecord, Document, Environment, Inputs, Run
-from audit.report.marginals import BINS, CATEGORIES, Marginal
+from audit.core import QUESTIONS, Curve, Estimate, Evidence, Interval
+from audit.report.answers import Check, Control, ModelAudit, NotAsked, Rows, Waiver
+from audit.report.document import ColumnRecord, Document
+from audit.report.marginals import BINS, CATEGORIES, Marginal, marginals
 from audit.report.page import render
 from audit.report.wording import clean, number
-from tabular.schema import Column
+from tabular.schema import Column, Schema
+from tabular.table import Table
+from tests.audit.documents import HOSTILE, Page, answer, document, estimate, gate, marginal, model, rich
 
-HOSTILE = (
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(1)>',
-    "=cmd|' /C calc'!A0",
-    "{{ 7 * 7 }}{% raw %}",
-    "age\u202egnp.exe",
-    "\u05e9\u05dc\u05d5\u05dd",
-    "👩‍👩‍👧‍👦" * 40,
-    "x" * 10_000,
-    "null\x00byte\x1b[31m",
-    "</style><style>@import url(//elsewhere.example)</style>",
-)
 LOADS = {"src", "srcset", "href", "xlink:href", "data", "action", "poster", "background", "formaction"}
-
-
-def estimate(value, spread=0.01, reference=0.1, detail=(), reason=None):
-    known = value is not None
-    return Estimate(
-        value=value,
-        interval=Interval(low=value - spread, high=value + spread) if known else None,
-        reference=reference if known else None,
-        reference_interval=Interval(low=reference - 0.02, high=reference + 0.02) if known else None,
-        detail=detail,
-        rows=100,
-        not_computed=reason,
-    )
-
-
-def answer(found, title="Column shapes", better="lower"):
-    return Answer(
-        title=title, definition="Half the sum of differences, in [0, 1].", better=better, ideal=0, estimate=found
-    )
-
-
-def gate(found, verdict="passed", metric="fidelity.column_shapes"):
-    return Gate(
-        metric=metric,
-        demand="wanted at most 0.3",
-        verdict=verdict,
-        value=found.value,
-        interval=found.interval,
-        reference=found.reference,
-        bound=0.3,
-        sentence="as demanded",
-    )
-
-
-def marginal(name="age", cells=20):
-    share = tuple(np.full(cells, 1 / cells).tolist())
-    return Marginal(
-        column=name, reads="numbers", labels=tuple(f"{i} to {i + 1}" for i in range(cells)), real=share, synthetic=share
-    )
-
-
-def model(name="gmm", **changes):
-    found = estimate(0.12)
-    given = {
-        "name": name,
-        "settings": {"components": 8, "nested": {"a": [1, None]}},
-        "notes": {"epochs": 3.0},
-        "seconds": {"train": 61.2},
-        "synthetic": Rows(rows=1000, sha256="a" * 64),
-        "verdict": "accepted",
-        "reasons": ("all demands are met",),
-        "gates": (gate(found),),
-        "estimates": {"fidelity": {"column_shapes": answer(found)}},
-        "marginals": (marginal(),),
-        "contract": (Check(expectation="expect_column_to_exist", column="age", success=True, sentence="age is there"),),
-    }
-    return ModelAudit(**(given | changes))
-
-
-def document(models=None, names=("age",), **changes):
-    models = (model(),) if models is None else models
-    given = {
-        "run": Run(
-            spec="people", run="r1", when=datetime(2026, 5, 1, 12, tzinfo=UTC), seed=0, commit="c" * 40, version="0.1.0"
-        ),
-        "inputs": Inputs(
-            source="people.csv",
-            read=Rows(rows=2000, sha256="b" * 64),
-            train=Rows(rows=1400),
-            holdout=Rows(rows=600),
-            split_by="unit",
-            unit="person",
-            columns=tuple(
-                ColumnRecord(name=name, kind="integer", fate="modelled", note="whole numbers") for name in names
-            ),
-        ),
-        "models": models,
-        "chosen": next((each.name for each in models if each.verdict == "accepted"), None),
-        "verdict": "accepted" if any(each.verdict == "accepted" for each in models) else "refused",
-        "environment": Environment(lock_sha256="d" * 64, packages={"numpy": "2.0"}, machine="Linux"),
-    }
-    return Document(**(given | changes))
-
-
-class Page(HTMLParser):
-    """Collects what a browser would read: tags, attributes, text, headings."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.tags, self.attributes, self.words, self.headings, self.ids = [], [], [], [], []
-        self.feed(text)
-        self.text = " ".join(" ".join(self.words).split())
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [(tag, key, value or "") for key, value in attrs]
-        if re.fullmatch("h[1-6]", tag):
-            self.headings.append(int(tag[1]))
-        self.ids += [value for key, value in attrs if key == "id"]
-
-    def handle_data(self, data):
-        self.words.append(data)
 
 
 finite = st.floats(-1e6, 1e6)
@@ -200,9 +88,18 @@ def test_the_same_document_gives_the_same_page():
     assert render(document()) == render(Document.from_json(document().to_json()))
 
 
+def waived(found, text):
+    waiver = Waiver(reason=text, author=text, expires=date(2026, 1, 2))
+    return gate(found, "failed").model_copy(update={"waiver": waiver, "power": text, "demand": text, "sentence": text})
+
+
 def test_hostile_names_are_escaped_and_bounded():
     rows = tuple({"first": a, "second": b, "distance": 0.1} for a in HOSTILE for b in HOSTILE)
-    found = estimate(0.12, detail=({"=key<b>": HOSTILE[0], HOSTILE[7]: 1.0}, *rows))
+    odd = tuple({"column": a, "group": a, "ratio": 1.1, "low": 1.0, "high": 1.2, "note": a} for a in HOSTILE)
+    told = tuple({"region": a, "synthetic": 0.3, "real": 0.1} for a in HOSTILE)
+    kinds = ({"=key<b>": HOSTILE[0], HOSTILE[7]: 1.0}, *odd, *told, {"rule": HOSTILE[0], "example": HOSTILE[1]}, *rows)
+    curves = tuple(Curve(name=a, x=(0.1, 1.0), y=(0.2, 1.0)) for a in HOSTILE)
+    found = estimate(0.12, detail=kinds).model_copy(update={"curves": curves})
     hostile = [
         model(
             name=f"{text}{place}",
@@ -211,7 +108,7 @@ def test_hostile_names_are_escaped_and_bounded():
             seconds={text: 1.0},
             verdict="refused",
             reasons=(text, text),
-            gates=(gate(found, "failed").model_copy(update={"demand": text, "sentence": text}),),
+            gates=(waived(found, text),),
             estimates={
                 "fidelity": {"column_shapes": answer(found, text), text: answer(estimate(None, reason=text), text)}
             },
@@ -220,6 +117,13 @@ def test_hostile_names_are_escaped_and_bounded():
                 Marginal(column=text, reads="codes", labels=HOSTILE, real=(0.1,) * 10, synthetic=(0.1,) * 10),
             ),
             contract=(Check(expectation=text, column=text, success=False, unexpected=0.1, sentence=text),),
+            not_asked=(NotAsked(metric=text, reason=text),),
+            controls=(
+                Control(name=text, title=text, expected="failed", got="inconclusive", right=None, sentence=text),
+                Control(
+                    name=text, title=text, expected="failed", got="failed", right=True, gates=(waived(found, text),)
+                ),
+            ),
         )
         for place, text in enumerate(HOSTILE)
     ]
@@ -399,3 +303,81 @@ def test_the_picture_of_the_way_says_what_it_shows_and_loads_nothing():
     assert {"title", "desc"} <= spoken
     assert root.get("role") == "img" and root.get("width") == "900"
     assert not re.search(r"href|@import|url\((?!#)", picture)
+
+
+def test_a_column_of_ten_thousand_categories_stays_small():
+    rng = np.random.default_rng(0)
+    names = tuple(f"<category {place}>" for place in range(10_000))
+    schema = Schema(columns=(Column(name="code", kind="categorical", physical="text", categories=names),))
+    table = Table.conform(schema, pd.DataFrame({"code": rng.choice(names[:300], 20_000)}))
+    shown = marginals(Evidence(table, table, table))
+    page = render(document((model(marginals=shown),), names=("code",)))
+    assert len(shown[0].labels) <= CATEGORIES + 2
+    assert len(page.encode()) < 150_000
+    assert "<category" not in page
+
+
+def test_three_models_with_every_picture_speak_and_fit():
+    made = rich()
+    page = render(made)
+    read = Page(page)
+    assert len(page.encode()) < 1_000_000
+    assert read.tags.count("table") == read.tags.count("caption")
+    assert len(read.ids) == len(set(read.ids))
+    roles = [value for tag, key, value in read.attributes if tag == "svg" and key in ("role", "aria-hidden")]
+    assert len(roles) == read.tags.count("svg")
+    for said in (
+        "Who can be found in the training rows",
+        "What this audit could have seen",
+        "The smallest leak tried that would not have passed is 2.0 % of the rows.",
+        "By pairs of columns, the synthetic rows are as good as a 20.0 % subsample of as many real rows",
+        "The 5 worst pairs",
+        "Columns that give the rows away",
+        "Waived",
+        "Dana Reyes",
+        "until 1 December 2026",
+        "Not asked: privacy.canaries.",
+        "These real rows were audited 3 times before.",
+        "Every demand that was not waived was met",
+        "Policy analytics : counting and regressing",
+        "too few rows to tell",
+    ):
+        assert said in read.text, said
+    levels = read.headings
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert not re.search(r'="-?(nan|inf)', page)
+
+
+def test_sections_come_in_the_order_of_the_report():
+    ids = [each for each in Page(render(rich())).ids if "." not in each]
+    wanted = ["verdict", "limits", "gates", "self-test", "privacy", "fidelity", "utility", "bias", "validity"]
+    wanted += ["contract", "columns", "provenance", "method", "label"]
+    assert [each for each in ids if each in wanted] == wanted
+
+
+def test_every_picture_says_how_to_read_it():
+    page = render(rich())
+    figures = re.findall(r'<figure class="panel.*?</figure>', page, re.S)
+    drawn = [each for each in figures if "<svg" in each]
+    assert len(drawn) >= 3 * 8
+    assert all('class="reads"' in each for each in drawn)
+    assert all("<table" in each for each in drawn)
+
+
+def test_a_control_that_is_wrong_is_said_to_be_wrong():
+    page = render(rich())
+    states = re.findall(r'<li class="is-(\w+)"', page)
+    assert states == ["right", "right", "undecided", "wrong"]
+
+
+def test_without_controls_the_page_says_that_nothing_is_shown():
+    assert "it is not shown that this audit would have noticed" in Page(render(document())).text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "word"),
+    [("accepted", "PASS"), ("refused", "FAIL"), ("inconclusive", "INCONCLUSIVE"), ("invalid", "INVALID")],
+)
+def test_the_verdict_is_one_word_before_the_sentence(verdict, word):
+    page = render(document((model(verdict=verdict),), verdict=verdict))
+    assert f'<span class="verdict-word">{word}</span>' in page
