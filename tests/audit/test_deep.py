@@ -85,6 +85,7 @@ def test_who_does_not_learn_does_not_leak(seed: int) -> None:
 
 
 @pytest.mark.parametrize(("generator", "leaks"), [(network(), True), (private(), False), (network(1.0), True)])
+@pytest.mark.slow
 def test_in_and_out_of_few_rows(generator: Generator, leaks: bool) -> None:
     """An ε that bin edges cut from the rows themselves do not keep is found out too."""
     found = shadowed(generator, 1, 64)
@@ -95,6 +96,7 @@ def test_in_and_out_of_few_rows(generator: Generator, leaks: bool) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("targets", [1, 5])
+@pytest.mark.slow
 def test_in_and_out_of_few_rows_at_length(targets: int) -> None:
     found = shadowed(network(), targets, 800 // targets)
     assert (found.value or 0) > (3 if targets == 1 else 2)
