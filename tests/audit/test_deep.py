@@ -96,7 +96,6 @@ def test_in_and_out_of_few_rows(generator: Generator, leaks: bool) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("targets", [1, 5])
-@pytest.mark.slow
 def test_in_and_out_of_few_rows_at_length(targets: int) -> None:
     found = shadowed(network(), targets, 800 // targets)
     assert (found.value or 0) > (3 if targets == 1 else 2)
