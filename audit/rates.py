@@ -31,7 +31,7 @@ class Groups(BaseModel, frozen=True, extra="forbid"):
         precision: A group is judged where its rate's change, from real to synthetic training rows, is told to within
             so much, the luck of other training rows included, and by the rule of three (3 / cases) too; or where it
             changed by more, beyond doubt. Where two such groups are nowhere to be found, all that are large enough are
-            judged. By default what gates usually allow: where luck alone moves a rate by more, nothing can be shown.
+            judged. Gates usually allow 0.05: where luck alone moves a rate by so much, nothing can be shown.
         parts: Groups of a number column, cut at quantiles of the training rows.
         categories: Groups of a code column that are looked at one by one; the rarer ones are pooled.
         crossed: How many sensitive columns, the first, are crossed with one another in pairs.
@@ -40,7 +40,7 @@ class Groups(BaseModel, frozen=True, extra="forbid"):
     threshold: float | None = Field(default=None, gt=0, lt=1)
     rows: PositiveInt = 30
     cases: PositiveInt = 20
-    precision: PositiveFloat = 0.05
+    precision: PositiveFloat = 0.04
     parts: int = Field(default=4, ge=2)
     categories: PositiveInt = 100
     crossed: int = Field(default=6, ge=0)
