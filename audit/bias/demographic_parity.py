@@ -32,7 +32,7 @@ class DemographicParity(Metric):
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
     ideal: ClassVar[float] = 0.0
     title: ClassVar[str] = "Demographic parity difference"
-    needs = ("target", "sensitive")
+    needs = ("two_classes", "sensitive")
     definition: ClassVar[str] = (
         "Largest gap in selection rate between groups of a sensitive column, on unseen real rows, of a model trained "
         "on synthetic ones; 0 (equal) to 1 (Calders & Verwer, Three naive Bayes approaches for discrimination-free "

@@ -32,7 +32,7 @@ class EqualOpportunity(Metric):
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
     ideal: ClassVar[float] = 0.0
     title: ClassVar[str] = "Equal opportunity difference"
-    needs = ("target", "sensitive")
+    needs = ("two_classes", "sensitive")
     definition: ClassVar[str] = (
         "Largest gap in true positive rate between groups of a sensitive column, on unseen real rows, of a model "
         "trained on synthetic ones; 0 (equal) to 1 (Hardt, Price & Srebro, Equality of opportunity, 2016, "

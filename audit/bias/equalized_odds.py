@@ -33,7 +33,7 @@ class EqualizedOdds(Metric):
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
     ideal: ClassVar[float] = 0.0
     title: ClassVar[str] = "Equalized odds difference"
-    needs = ("target", "sensitive")
+    needs = ("two_classes", "sensitive")
     definition: ClassVar[str] = (
         "Larger of the gaps in true and in false positive rate between groups of a sensitive column, on unseen real "
         "rows, of a model trained on synthetic ones; 0 (equal) to 1 (Hardt, Price & Srebro, Equality of opportunity, "

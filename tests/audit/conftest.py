@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audit.core import Evidence
+from audit.core import Declared, Evidence
+from tabular.rules import Rule
 from tabular.schema import Column, Schema
 from tabular.table import Table
 
@@ -15,6 +16,7 @@ CITIES = tuple(f"city {place:02d}" for place in range(12))
 REGIONS = ("north", "south", "east", "west")
 SCHOOLING = ("none", "school", "college", "doctor")
 ROWS = 4_000
+DECLARED = Declared(rules=(Rule(text="income >= 0"),), analyses=("income ~ age + sex", "approved ~ age + sex"))
 
 
 def world_schema(unit: bool = False) -> Schema:
@@ -87,7 +89,7 @@ class Real:
     fresh: Table
 
     def evidence(self, synthetic: Table) -> Evidence:
-        return Evidence(self.train, self.holdout, synthetic)
+        return Evidence(self.train, self.holdout, synthetic, declared=DECLARED)
 
 
 @pytest.fixture(scope="session")

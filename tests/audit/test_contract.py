@@ -9,13 +9,16 @@ import pytest
 
 from audit.core import MOST_DETAIL, Declared, Estimate, Evidence, Metric, Refit
 from pipeline.registry import metric, metrics
+from tabular.rules import Rule
 from tabular.schema import Column, Schema
 from tabular.table import Table
 from tests.audit.conftest import world
 
 KEPT = ("sex", "age", "savings", "approved")
 ROWS = 320
-DECLARED = Declared(secrets=("sex",), analyses=("savings ~ age + sex",))
+DECLARED = Declared(
+    rules=(Rule(text="if sex = male then age >= 18"),), secrets=("sex",), analyses=("savings ~ age + sex",)
+)
 SMALL = {"trees": {"rounds": 10}, "fits": 12, "copies": 1, "share": 0.5}  # settings that a metric may have, made cheap
 
 
