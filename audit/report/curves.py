@@ -47,7 +47,7 @@ def _roc(curves: Curves) -> Panel:
     low, high = _positive(curves.get(LOW, ())), _positive(curves.get(HIGH, ()))
     lines = [
         Line("chance", ((SMALLEST_RATE, SMALLEST_RATE), (1, 1)), "chance", "none"),
-        Line(FRESH, tuple(_positive(curves[FRESH])), "fresh", "below", 0.7),
+        Line(FRESH, tuple(_positive(curves[FRESH])), "fresh", "below", 0.6),
         Line(MADE, tuple(_positive(curves[MADE])), "made", "above", 0.4),
     ]
     table = _rates_table(curves)

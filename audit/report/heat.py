@@ -44,7 +44,7 @@ def pair_panels(rows: Sequence[Row], columns: Sequence[str]) -> list[Panel]:
         Panel(
             title="Pairs of columns, in noise floors",
             reads="Each cell is a pair: 1 means that the synthetic rows differ from real ones no more than other real "
-            "rows do, and the darker the cell, the more times as much.",
+            "rows do, and the stronger its colour, the more times as much.",
             spoken=f"The worst pair, {clean(first, 40)} with {clean(second, 40)}, differs {number(top)} times as much "
             "as two sets of real rows do.",
             drawing=_map(named, ratios),

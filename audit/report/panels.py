@@ -12,6 +12,7 @@ from audit.report.panel import Panel, Table
 from audit.report.wording import number, percent
 
 GIVEAWAYS = 12
+ONLY_LISTED = "fidelity.worst_pair"
 REGIONS = 8
 LOST = "auc_lost_when_shuffled"
 EQUAL_GROUPS = (
@@ -70,7 +71,7 @@ def shapes(detail: Sequence[Row]) -> list[list[Row]]:
 def _of(metric: str, answer: Answer, rows: Sequence[Row], gate: Gate | None, columns: Sequence[str]) -> Sequence[Panel]:
     keys = set(rows[0])
     if {"first", "second"} <= keys and (found := pair_panels(rows, columns)):
-        return found
+        return found[1:] if metric == ONLY_LISTED else found
     if LOST in keys:
         return [_giveaways(rows)]
     if "region" in keys:
@@ -95,6 +96,8 @@ def _by(rows: Sequence[Row]) -> str:
     key = next(iter(rows[0]))
     if {"first", "second"} <= set(rows[0]):
         return "Pair by pair"
+    if "group" in rows[0]:
+        return "Group by group"
     return f"{key.capitalize()} by {key}" if key in COUNTED else "In figures"
 
 

@@ -7,12 +7,12 @@ from audit.core import Curve, Estimate, Interval, Row
 from audit.report.coarse import HIDDEN, INTERNAL, SMALLEST_COUNT, count, figure, sentence
 
 MOST_POINTS = 60
-DETAIL_DIGITS = 2
+DETAIL_DIGITS = 3
 SMALLEST_PLACE = 0.001
-PRIVATE = ("easiest", "region", "example", "synthetic_example", "row", "target", "canary")
+PRIVATE = ("easiest", "region", "example", "synthetic_example", "row", "canary", "record")
 COUNTS = frozenset(
     "rows rows_real rows_synthetic training_rows broken_rows synthetic_rows applies_to members non_members queries "
-    "attacks in_train in_control of_rows_each support n columns".split()
+    "broken cases descriptions attacks in_train in_control of_rows_each support n columns".split()
 )
 NEVER_FEW = ("rows_real", "members", "training_rows", "non_members", "rows")
 FIGURES = frozenset(
@@ -20,11 +20,30 @@ FIGURES = frozenset(
     "share_real share_synthetic real_share synthetic_share auc_lost_when_shuffled difference change amplification gap "
     "score limit rate accuracy real synthetic excess overlap risk success parity_difference_real "
     "parity_difference_synthetic disparate_impact_real disparate_impact_synthetic ratio_of_single_columns auc_real "
-    "auc_synthetic auc_fresh outcome_real outcome_synthetic".split()
+    "auc_synthetic auc_fresh gap_low gap_high share_real_low share_real_high share_synthetic_low "
+    "share_synthetic_high right_of_members right_of_others alarm_below of_training_rows of_unseen_rows covered "
+    "single_out_training_row single_out_unseen_row outcome_real outcome_synthetic".split()
 ) | {"of the limit"}
-NAMES = ("first", "second", "column", "secret", "columns", "missing")
+NAMES = ("first", "second", "column", "secret", "columns", "missing", "target")
 LABELS = ("group", "outcome", "label", "class", "level")
-WORDED = ("attack", "attacker", "learner", "quantity", "property", "rows", "kind", "note", "trained on", "measure")
+WORDED = (
+    "attack",
+    "attacker",
+    "learner",
+    "quantity",
+    "property",
+    "rows",
+    "kind",
+    "note",
+    "trained on",
+    "measure",
+    "through",
+    "alarm",
+) + (
+    "copying",
+    "descriptions_of",
+    "score",
+)
 CROSSES = (" x ", " × ", " & ")
 EDGE = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 
@@ -126,7 +145,7 @@ def _row(row: Row, known: Known) -> Row:
 def _string(key: str, value: str, row: Row, known: Known) -> str | None:
     if key in NAMES:
         listed = value in known or all(part in known for part in _parts(value.replace(", ", CROSSES[0])))
-        return value if listed else sentence(value, frozenset()) if key == "columns" else None
+        return value if listed else sentence(value, frozenset())
     if key in LABELS:
         return _label(value, row, known)
     if key in WORDED:
@@ -139,8 +158,9 @@ def _label(value: str, row: Row, known: Known) -> str:
     column = row.get("column")
     columns = [part for part in _parts(column) if part in known] if isinstance(column, str) else []
     allowed = frozenset().union(*(known[name] for name in columns or known))
-    told = [part if _is_held(part, allowed, known) else HIDDEN for part in _parts(value)]
-    return " x ".join(told)
+    told = " x ".join(part if _is_held(part, allowed, known) else HIDDEN for part in _parts(value))
+    pooled = "%" in value or "together" in value or not any(each.isdigit() for each in value)
+    return (sentence(value, frozenset()) if pooled and HIDDEN in told else None) or told
 
 
 def _is_held(part: str, allowed: frozenset[str], known: Known) -> bool:
