@@ -8,7 +8,7 @@ from audit.report.answers import Gate
 from audit.report.bars import Bar, bars
 from audit.report.frame import Axis, Limit, Line, Point, chart, thinned
 from audit.report.panel import Cell, Panel, Table
-from audit.report.wording import clean, number, percent, tick
+from audit.report.wording import clean, limit, number, percent
 
 MADE, FRESH = "synthetic rows", "fresh real rows"
 LOW, HIGH = "control, low", "control, high"
@@ -105,9 +105,9 @@ def _rates_table(curves: Curves) -> Table:
 def _power(points: Sequence[Point], gate: Gate | None) -> Panel:
     limits = []
     if gate is not None and gate.bound is not None:
-        limits.append(Limit(f"passes up to {tick(gate.bound)}", gate.bound))
+        limits.append(Limit(f"passes up to {limit(gate.bound)}", gate.bound))
     if gate is not None and gate.fails_beyond is not None and gate.fails_beyond != gate.bound:
-        limits.append(Limit(f"fails beyond {tick(gate.fails_beyond)}", gate.fails_beyond, "fails"))
+        limits.append(Limit(f"fails beyond {limit(gate.fails_beyond)}", gate.fails_beyond, "fails"))
     positive = [(a, b) for a, b in points if a > 0]
     spread = len(positive) > 1 and positive[-1][0] / positive[0][0] >= 5
     title = "share of training rows pasted into the release"

@@ -124,6 +124,7 @@ def _environment() -> Environment:
         wording.name,
         wording.number,
         wording.tick,
+        wording.limit,
         wording.percent,
         wording.seconds,
         wording.plain,

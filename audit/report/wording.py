@@ -60,6 +60,11 @@ def tick(value: float) -> str:
     return f"{value:.6g}".replace("-", "\N{MINUS SIGN}", 1) if value < 0 else f"{value:.6g}"
 
 
+def limit(value: float) -> str:
+    """Return a limit with three significant digits and no zeros after them."""
+    return tick(float(f"{value:.3g}"))
+
+
 def percent(share: float | None) -> str:
     """Return a share in [0, 1] as a percentage with enough digits to tell small ones apart."""
     if share is None:
