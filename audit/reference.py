@@ -93,10 +93,10 @@ def independent(table: Table) -> float:
 
 
 def one_each(table: Table, rng: np.random.Generator) -> Rows:
-    """Return one row of each privacy unit, drawn at random."""
+    """Return one row of each privacy unit, drawn at random, in random order."""
     order = rng.permutation(len(table))
     _, first = np.unique(units(table)[order], return_index=True)
-    return order[first]
+    return rng.permutation(order[first])
 
 
 def some(rows: Rows, most: int, rng: np.random.Generator) -> Rows:

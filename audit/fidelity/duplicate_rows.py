@@ -48,7 +48,7 @@ class DuplicateRows(Metric):
     def __call__(self, evidence: Evidence, rng: np.random.Generator) -> Estimate:
         """Count the rows that repeat another one, on both sides."""
         modelled(evidence.holdout.schema)
-        real, made = one_each(evidence.holdout, rng), one_each(evidence.synthetic, rng)
+        real, made = (one_each(table, rng) for table in (evidence.holdout, evidence.synthetic))
         rows = min(len(real), len(made), self.config.most)
         need(len(real), self.config.minimum, "the holdout")
         need(len(made), self.config.minimum, "the synthetic table")

@@ -36,7 +36,7 @@ from tests.audit.generators import (
 Rng = np.random.Generator
 Words = frozenset[str]
 ADULT = Path(__file__).resolve().parents[3] / "shared" / "data" / "adult"
-TRAIN, HOLDOUT, FRESH = 14_000, 6_000, 14_000
+TRAIN, HOLDOUT, FRESH = 14_000, 12_000, 14_000
 ORIGINS = {"here": 0.75, "near": 0.15, "far": 0.07, "elsewhere": 0.03}
 
 PASS, FAIL = frozenset({"passed"}), frozenset({"failed"})
@@ -223,7 +223,13 @@ CASES: dict[str, Case] = {
     ),
     "one in twenty rows pasted": Case(6, leaking(0.05), {**WELL, "privacy": FAIL}),
     "one in a hundred rows pasted": Case(7, leaking(0.01), {"fidelity": PASS, "privacy": FAIL}),
-    "smote": Case(8, generated(smote()), {"fidelity": AT_LEAST_UNSURE, "utility": PASS, "privacy": FAIL}),
+    # Between neighbours lies no zero: the simulated savings, zero for many, come out wrong, and their column fails.
+    "smote": Case(
+        8,
+        generated(smote()),
+        {"fidelity": NOT_WELL, "utility": PASS, "privacy": FAIL},
+        on_adult={"fidelity": AT_LEAST_UNSURE},
+    ),
     "trees of leaf 1": Case(
         9, generated(cart(1)), {"fidelity": REPEATED, "utility": PASS, "validity": PASS, "privacy": FAIL}
     ),
@@ -234,8 +240,13 @@ CASES: dict[str, Case] = {
     "trees of leaf 50": Case(
         10, generated(cart(50)), {"fidelity": PASS, "utility": AT_LEAST_UNSURE, "validity": PASS, "privacy": PASS}
     ),
+    # On adult one row in a hundred is turned, which no column or model shows. On the simulated table one in twenty is:
+    # a pair of columns and two hundredths of an AUC, at the limits of their gates.
     "positives of one group turned": Case(
-        11, unjust, {"fidelity": PASS, "utility": PASS, "bias": FAIL, "validity": PASS, "privacy": PASS}
+        11,
+        unjust,
+        {"fidelity": AT_LEAST_UNSURE, "utility": AT_LEAST_UNSURE, "bias": FAIL, "validity": PASS, "privacy": PASS},
+        on_adult={"fidelity": PASS, "utility": PASS},
     ),
     "small group dropped": Case(
         12,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fairlearn.metrics import equal_opportunity_difference
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 from sdmetrics.column_pairs import ContingencySimilarity
@@ -58,6 +58,8 @@ def test_missing_numbers_weigh_by_their_share() -> None:
 def test_total_variation_of_one_and_of_two_columns(seed: int, classes: int) -> None:
     rng = np.random.default_rng(seed)
     first, second = rng.integers(classes, size=(50, 2)), rng.integers(classes, size=(80, 2)) // 2
+    # sdmetrics puts a millionth of a row in the place of a category that only synthetic rows hold.
+    assume(set(second[:, 0]) <= set(first[:, 0]))
     ours = distance(first[:, 0], second[:, 0], classes, ordered=False)
     assert ours == pytest.approx(1 - TVComplement.compute(pd.Series(first[:, 0]), pd.Series(second[:, 0])), abs=1e-9)
     pair = total_variation(*(each[:, 0] * classes + each[:, 1] for each in (first, second)), classes**2)

@@ -58,9 +58,10 @@ def look(given: Evidence, policy_name: str = "analytics", seed: int = 0, names: 
 
 def words(gates: list[Gate]) -> Mapping[Question, str]:
     """Return each question's verdict: the gravest of its gates."""
+    asked_of = [question for question in QUESTIONS if any(each.metric.startswith(question) for each in gates)]
     return {
         question: min((each.verdict for each in gates if each.metric.startswith(question)), key=GRAVEST.index)
-        for question in QUESTIONS
+        for question in asked_of
     }
 
 
