@@ -25,7 +25,9 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     resumed = arguments.resume and data.exists()
     record = Record(
-        command=shlex.join(["python", "-m", "benchmarks.audits", *sys.argv[1:]]),
+        command=shlex.join(
+            ["python", "-m", "benchmarks.audits", *(each for each in sys.argv[1:] if each != "--resume")]
+        ),
         machine=machine(),
         minutes=arguments.minutes,
         cells=Record.model_validate_json(data.read_text(encoding="utf-8")).cells if resumed else [],
@@ -80,7 +82,7 @@ def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"{os.cpu_count()} cores ({platform.machine()}), {memory:.0f} GiB of memory, {platform.system()}, "
-        f"Python {platform.python_version()}; one thread per tool, one tool at a time"
+        f"Python {platform.python_version()}; one thread per tool, shared with other work: hence processor seconds"
     )
 
 

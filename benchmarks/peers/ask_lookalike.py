@@ -1,6 +1,7 @@
 """Asks this project's own audit about one release: a line of JSON per question. It alone runs in our environment."""
 
 import json
+import subprocess
 import sys
 import time
 from importlib.metadata import version
@@ -14,11 +15,13 @@ from tests.audit.test_cases import GRAVEST, evidence, look
 def main() -> None:
     """Judge by the gates of the policy `analytics`, as the known-answer suite does."""
     table, case, out = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+    shown = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    commit = shown.stdout.strip() or "an unknown commit"
     start = time.perf_counter()
     gates = look(evidence(*release(table, case)))
     seconds = time.perf_counter() - start
     with out.open("w", encoding="utf-8") as lines:
-        lines.write(json.dumps({"versions": {"lookalike": version("lookalike")}}) + "\n")
+        lines.write(json.dumps({"versions": {"lookalike": f"{version('lookalike')} at {commit}"}}) + "\n")
         for question in QUESTIONS:
             asked = [each for each in gates if each.metric.startswith(question)]
             if not asked:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -71,7 +72,7 @@ def ask(cell: Cell, python: Path, folder: Path, seconds: float) -> Cell:
         if tool == "lookalike"
         else [str(python), "-P", str(HERE / f"{TOOLS[tool]}.py"), str(folder), str(out)]
     )
-    start = time.perf_counter()
+    start, before = time.perf_counter(), _processor_seconds()
     with (folder / f"{tool}.err").open("w+", encoding="utf-8") as errors:
         try:
             ended = subprocess.run(
@@ -86,11 +87,18 @@ def ask(cell: Cell, python: Path, folder: Path, seconds: float) -> Cell:
     return cell.model_copy(
         update={
             "ended": how if how in ("done", "out of time") or not said else f"{how}: {said[-1][:200]}",
-            "seconds": time.perf_counter() - start,
+            "seconds": round(time.perf_counter() - start, 1),
+            "cpu_seconds": round(_processor_seconds() - before, 1),
             "figures": [Figure.model_validate(line) for line in lines if "figure" in line],
             "versions": next((line["versions"] for line in lines if "versions" in line), {}),
         }
     )
+
+
+def _processor_seconds() -> float:
+    """Return what all ended processes of this one took, which other work on the machine stretches little."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _settings() -> Mapping[str, str]:

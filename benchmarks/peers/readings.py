@@ -121,10 +121,11 @@ READINGS: tuple[Reading, ...] = (
     Reading("syntheval", "auroc", "utility", "near", 0.05, EVAL),
     Reading("syntheval", "statistical_parity", "bias", "near", 0.05, EVAL),
     Reading("syntheval", "hit_rate", "privacy", "lower", 0.01, EVAL),
-    Reading("syntheval", "eps_identif_risk", "privacy", "lower", 0.05, EVAL),
-    Reading("syntheval", "priv_loss_eps", "privacy", "lower", 0.05, EVAL),
-    Reading("syntheval", "mia_recall", "privacy", "lower", 0.05, EVAL),
-    Reading("syntheval", "mia_precision", "privacy", "lower", 0.05, EVAL),
+    Reading("syntheval", "eps_identif_risk", "privacy", "lower", 0.02, EVAL),
+    Reading("syntheval", "priv_loss_eps", "privacy", "lower", 0.02, EVAL),
+    # Two standard errors of its five draws of a quarter of the holdout.
+    Reading("syntheval", "mia_recall", "privacy", "lower", 0.03, EVAL),
+    Reading("syntheval", "mia_precision", "privacy", "lower", 0.03, EVAL),
     Reading(
         "mostlyai-qa",
         "accuracy",

@@ -39,6 +39,7 @@ class Cell(BaseModel):
         rows: Rows of the tables that it was given.
         ended: `done`, or why it did not end well.
         seconds: Wall time of its process.
+        cpu_seconds: Processor time of it.
         figures: What it said.
         versions: Of its packages.
     """
@@ -49,6 +50,7 @@ class Cell(BaseModel):
     rows: dict[str, int] = {}
     ended: str = "done"
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     figures: list[Figure] = []
     versions: dict[str, str] = {}
 

@@ -140,10 +140,11 @@ class Answers:
 
 
 def counts(marks: Iterable[Mark]) -> Mapping[str, int]:
-    """Count grades, and of the wrong ones those that passed what is bad and those that failed what is good."""
+    """Count grades, and of the wrong ones those that passed what is bad, failed what is good, or would not say."""
     listed = [each for each in marks if each.grade != "not asserted"]
     found: dict[str, int] = {grade: sum(each.grade == grade for each in listed) for grade in GRADES}
     found["missed"] = sum(each.grade == "wrong" and each.word == "passed" for each in listed)
+    found["unsure"] = sum(each.grade == "wrong" and each.word == "inconclusive" for each in listed)
     found["false alarms"] = sum(each.grade == "wrong" and each.word == "failed" for each in listed)
     return found
 
