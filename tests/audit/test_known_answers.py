@@ -12,7 +12,6 @@ from tabular.schema import Column, Schema
 from tabular.table import Table
 from tests.audit.conftest import Real, shuffled, with_units, world, world_schema
 
-
 WORST = ("fidelity.worst_pair",)
 
 
