@@ -210,6 +210,7 @@ def test_another_reading_of_the_same_file_is_read_anew(lookalike, project):
 def test_a_folder_with_an_odd_name(lookalike, tmp_path):
     project = tmp_path / "a[/x]b c'é"
     (project / "specs").mkdir(parents=True)
+    write_lenient(project)
     table().to_csv(project / "rows.csv", index=False)
     code, said, printed = lookalike("run", specify(project), "--root", project, "--run", "r")
     assert code == 0, said
@@ -303,6 +304,8 @@ def test_the_remote_is_out_of_reach(lookalike, project):
     ):
         subprocess.run(["git", "-C", project, *command], check=True)
     (project / "file").write_text("not a folder")
+    rows = table(4_000)
+    rows.assign(paid=rows["age"] * 2).to_csv(project / "rows.csv", index=False)
     spec = specify(project, release={"remote": "file/below"})
     code, said, _ = lookalike("run", spec, "--root", project, "--run", "r")
     assert code == 2
