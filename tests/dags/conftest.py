@@ -35,7 +35,7 @@ source: {{path: tiny.csv}}
 target: bought
 holdout: 0.4
 models: {models}
-shard_rows: 900
+shard_rows: 150
 policy: lenient
 demands: {demands}
 release: {{remote: remote}}
