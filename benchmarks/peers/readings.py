@@ -1,11 +1,10 @@
 """How figures of other tools are read as verdicts.
 
 None of these tools says passed or failed, and hardly any says where its figure becomes bad; where its documentation
-does, that is the limit. Elsewhere the reading is the most favourable one that can be had without knowing the answers:
-what the tool itself says of fresh real rows of the same table is a pass, and so is all that is no more than a tolerance
-worse: about two standard errors where the figure is a share of rows. Where that left room, the tolerance is the one that
-gets more releases right. The release of fresh real rows is right by construction; this project's gates have no such
-help.
+does, that is what is read. Elsewhere the reading favours the tool: what it says of fresh real rows of the same table is
+a pass, and so is all that is no more than a tolerance worse, about two standard errors where the figure is a share of
+rows; where that left room, the tolerance is one that gets more releases right. The release of fresh real rows is thus
+right by construction; this project's gates have no such help.
 """
 
 from collections.abc import Mapping, Sequence
