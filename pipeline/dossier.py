@@ -188,6 +188,6 @@ def _reasons(judged: Mapping[str, Verdict], chosen: str | None, spec: Spec) -> t
         accepted = [name for name, verdict in judged.items() if verdict.verdict == "accepted"]
         why = f"best of {len(accepted)} accepted by {spec.choose.metric}" if len(accepted) > 1 else "the one accepted"
         return (f"{chosen} is released: {why}",)
-    return tuple(
-        f"{name} is {verdict.verdict}: {reason}" for name, verdict in judged.items() for reason in verdict.reasons
-    )
+    word = overall(judged)
+    nearest = sorted(judged.items(), key=lambda item: item[1].verdict != word)
+    return tuple(f"{name} is {verdict.verdict}: {reason}" for name, verdict in nearest for reason in verdict.reasons)

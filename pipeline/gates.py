@@ -80,7 +80,7 @@ def gate(asked: Asked, estimate: Estimate | None, better: Better) -> Gate:
         fails_beyond=None if span.limit is None else _in_units(span.fails, demand, estimate, sign),
         power=estimate.power or _power(estimate),
         waiver=asked.waiver,
-        sentence=f"{name} is {_number(estimate.value)}{ends}, {text}{_paired(demand, estimate)}{why}",
+        sentence=f"{name} is {_number(estimate.value)}{ends}, {text}{_beyond(demand)}{_paired(demand, estimate)}{why}",
     )
 
 
@@ -171,14 +171,17 @@ def _power(estimate: Estimate) -> str | None:
 
 def _words(demand: Demand, limit: float | None) -> str:
     result = "" if limit is None else f" = {_number(limit)}"
-    beyond = "" if demand.fails_beyond is None else f", fails beyond {_number(demand.fails_beyond)}"
     if demand.at_most is not None:
-        return f"wanted at most {_number(demand.at_most)}{beyond}"
+        return f"wanted at most {_number(demand.at_most)}"
     if demand.at_least is not None:
-        return f"wanted at least {_number(demand.at_least)}{beyond}"
+        return f"wanted at least {_number(demand.at_least)}"
     if demand.times_reference is not None:
-        return f"wanted at most {_number(demand.times_reference)} x fresh real rows{result}{beyond}"
-    return f"wanted within {_number(demand.from_reference)} of fresh real rows{result}{beyond}"
+        return f"wanted at most {_number(demand.times_reference)} x fresh real rows{result}"
+    return f"wanted within {_number(demand.from_reference)} of fresh real rows{result}"
+
+
+def _beyond(demand: Demand) -> str:
+    return "" if demand.fails_beyond is None else f", fails beyond {_number(demand.fails_beyond)}"
 
 
 def _number(value: float | None) -> str:

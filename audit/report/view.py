@@ -27,6 +27,8 @@ FIRST: dict[Question, tuple[str, ...]] = {
     "fidelity": ("column_shapes", "worst_column", "pair_trends", "worst_pair", "subsample_equivalence", "detection"),
 }
 LISTED_BREACHES = 20
+NEAREST = ("accepted", "inconclusive", "invalid", "refused")
+MILDEST = ("passed", "inconclusive", "invalid", "failed")
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,9 @@ class ContractView:
 
 def lines(model: ModelAudit) -> tuple[Line, ...]:
     """Return one model's metrics by question, those demanded first; a demand without a metric is a line too."""
-    gates = {gate.metric: gate for gate in model.gates}
+    # Of several gates of one metric the gravest that counts is shown.
+    mildest = sorted(model.gates, key=lambda gate: (gate.waiver is None, MILDEST.index(gate.verdict)))
+    gates = {gate.metric: gate for gate in mildest}
     found = [
         Line(model.name, f"{question}.{name}", question, answer, gates.pop(f"{question}.{name}", None))
         for question in QUESTIONS
@@ -145,8 +149,8 @@ def metrics(document: Document, question: Question) -> tuple[MetricView, ...]:
 
 
 def chosen_first(document: Document) -> list[ModelAudit]:
-    """Return the models, the one whose rows are released first."""
-    return sorted(document.models, key=lambda model: model.name != document.chosen)
+    """Return the models, the one whose rows are released first, then those that came nearest to it."""
+    return sorted(document.models, key=lambda model: (model.name != document.chosen, NEAREST.index(model.verdict)))
 
 
 def contract(document: Document) -> tuple[ContractView, ...]:
