@@ -66,7 +66,7 @@ def asked(
     """Return the gates that count for a table, and those that it gives nothing to judge by.
 
     A specification's own demands come on top of the policy's: the stricter of two decides, so none can be loosened but
-    by a waiver. A demand of the specification is asked whatever the table has.
+    by a waiver, which is of the policy's gate alone. A demand of the specification is asked whatever the table has.
 
     Raises:
         Mistake: If a waiver is of a gate that there is none of.
@@ -74,10 +74,9 @@ def asked(
     own = {} if spec is None else spec.demands
     waivers: Mapping[str, Waiver] = {} if spec is None else spec.waivers
     gates = given.gates | (DEEP if deep else {})
-    known = [*gates, *own]
     for name in waivers:
-        if name not in known:
-            raise Mistake(f"waivers.{name}: policy {given.name!r} has no such gate; there are {', '.join(known)}")
+        if name not in gates:
+            raise Mistake(f"waivers.{name}: policy {given.name!r} has no such gate; there are {', '.join(gates)}")
     wanted: list[Asked] = []
     moot: list[NotAsked] = []
     for name, demand in gates.items():
@@ -89,7 +88,7 @@ def asked(
     for name in SELF_TEST.keys() - gates.keys():
         reason = lacking(metric(name), schema, declared)
         moot += [] if reason is None else [NotAsked(metric=name, reason=reason)]
-    wanted += [Asked(name, demand, "specification", waivers.get(name)) for name, demand in own.items()]
+    wanted += [Asked(name, demand, "specification") for name, demand in own.items()]
     return tuple(wanted), tuple(moot)
 
 

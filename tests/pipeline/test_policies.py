@@ -87,9 +87,11 @@ def test_a_specification_adds_gates_and_loosens_none() -> None:
 def test_a_waiver_stands_at_its_gate_and_a_waiver_of_nothing_is_refused() -> None:
     waiver = {"reason": "few rows", "author": "A. Founder", "expires": date(2031, 1, 1)}
     schema = Schema(columns=(COLOUR, TOWN))
-    given = spec(waivers={"fidelity.pair_trends": waiver})
+    own = {"fidelity.pair_trends": {"times_reference": 4}}
+    given = spec(waivers={"fidelity.pair_trends": waiver}, demands=own)
     wanted, _ = asked(policy("analytics", ROOT), given, schema, Declared())
-    found = {each.metric: each.waiver for each in wanted}
+    assert [each.waiver for each in wanted if each.origin == "specification"] == [None]
+    found = {each.metric: each.waiver for each in wanted if each.origin == "policy"}
     assert found["fidelity.pair_trends"] == Waiver.model_validate(waiver)
     assert found["fidelity.column_shapes"] is None
     with pytest.raises(Mistake, match=r"waivers.bias.nothing: policy 'analytics' has no such gate"):
