@@ -64,7 +64,7 @@ class Given:
         if self.spec is not None:
             frame, overrides = apply(self.spec, frame)
         try:
-            schema = published(infer_schema(frame, overrides))
+            schema = _unbounded(published(infer_schema(frame, overrides)), overrides)
             if self.spec is None:
                 schema, notes = _guessed(schema, frame)
             real = Table.conform(schema, frame)
@@ -96,6 +96,23 @@ def _source(spec: Spec | None, root: Path, path: str) -> Source:
     if spec is None:
         return Source(path=path)
     return spec.source.model_copy(update={"path": path, "sha256": None, "format": None, "query": None})
+
+
+def _unbounded(schema: Schema, declared: Mapping[str, Override]) -> Schema:
+    """Take the ends of a column's range for a rule only where somebody declared them.
+
+    The largest of the rows at hand is no limit of the next ones: fresh real rows go beyond it too. That none lies below
+    zero is kept, for amounts and counts are written so.
+    """
+    columns = []
+    for column in schema.columns:
+        said = declared.get(column.name, Override())
+        amount = column.kind not in ("date", "datetime") and column.minimum is not None and column.minimum >= 0
+        lowest = column.minimum if said.minimum is not None else 0.0 if amount else None
+        highest = column.maximum if said.maximum is not None else None
+        changes = {"minimum": lowest, "maximum": highest}
+        columns.append(column.model_copy(update=changes) if column.is_number else column)
+    return schema.model_copy(update={"columns": tuple(columns)})
 
 
 def _guessed(schema: Schema, frame: pd.DataFrame) -> tuple[Schema, tuple[str, ...]]:
