@@ -52,19 +52,18 @@ def wished() -> argparse.Namespace:
 
 
 def run(table: str, arguments: argparse.Namespace, record: Record, data: Path) -> None:
-    """Ask about a table's releases, one tool after another; the references of the readings come first."""
+    """Ask about a table's releases, one tool after another; answers on releases that have changed are dropped."""
     wanted = list(dict.fromkeys([*(reference(case) for case in arguments.cases), *arguments.cases]))
-    done = {cell.place for cell in record.cells if cell.ended == "done"}
     for case in wanted:
-        tools = [tool for tool in arguments.peers if (table, case, tool) not in done]
-        if not tools:
-            continue
         with tempfile.TemporaryDirectory() as name:
-            rows = write(Path(name), table, case)
-            for tool in tools:
+            rows, mixed = write(Path(name), table, case)
+            here = [cell for cell in record.cells if (cell.table, cell.case) == (table, case)]
+            record.cells = [cell for cell in record.cells if cell not in here or cell.data == mixed]
+            done = {cell.tool for cell in here if cell.data == mixed and cell.ended == "done"}
+            for tool in (each for each in arguments.peers if each not in done):
                 start = time.perf_counter()
                 python, missing = python_of(tool)
-                cell = Cell(table=table, case=case, tool=tool, rows=rows, ended=missing or "")
+                cell = Cell(table=table, case=case, tool=tool, rows=rows, data=mixed, ended=missing or "")
                 if not missing:
                     cell = ask(cell, python, Path(name), 60 * arguments.minutes)
                 record.cells = [each for each in record.cells if each.place != cell.place] + [cell]

@@ -37,6 +37,7 @@ class Cell(BaseModel):
         case: Name of the release.
         tool: Name of the tool.
         rows: Rows of the tables that it was given.
+        data: Hash of those tables; answers on other ones are not kept.
         ended: `done`, or why it did not end well.
         seconds: Wall time of its process.
         cpu_seconds: Processor time of it.
@@ -48,6 +49,7 @@ class Cell(BaseModel):
     case: str
     tool: str
     rows: dict[str, int] = {}
+    data: str = ""
     ended: str = "done"
     seconds: float = 0.0
     cpu_seconds: float = 0.0

@@ -1,5 +1,6 @@
 """The known-answer releases that tools are asked about, and the files that they read them from."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,16 +41,18 @@ def release(table: str, case: str) -> tuple[Real, Table | pd.DataFrame]:
     return real, made
 
 
-def write(folder: Path, table: str, case: str) -> dict[str, int]:
-    """Write what tools read: three tables as CSV, and what is known of their columns; return their rows."""
+def write(folder: Path, table: str, case: str) -> tuple[dict[str, int], str]:
+    """Write what tools read: three tables as CSV, and what is known of their columns; return their rows and hash."""
     real, made = release(table, case)
     frames = {
         "train": real.train.frame,
         "holdout": real.holdout.frame,
         "synthetic": made if isinstance(made, pd.DataFrame) else made.frame,
     }
+    mixed = hashlib.sha256()
     for part, frame in frames.items():
         frame.to_csv(folder / f"{part}.csv", index=False)
+        mixed.update((folder / f"{part}.csv").read_bytes())
     columns = real.train.schema.columns
     kinds = {
         each.name: "category" if each.is_code else "date" if each.physical == "date" else "number" for each in columns
@@ -62,4 +65,4 @@ def write(folder: Path, table: str, case: str) -> dict[str, int]:
         "secrets": [name for name in (real.target[0], real.small[0], real.number) if name in kinds],
     }
     (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
-    return {part: len(frame) for part, frame in frames.items()}
+    return {part: len(frame) for part, frame in frames.items()}, mixed.hexdigest()[:16]

@@ -14,15 +14,16 @@ COUNTED = ("right", "wrong", "missed", "false alarms", "unsure", "no answer", "d
 HEAD = """# Audits put to releases whose faults are known
 
 Each release is made of real rows in a way that settles what an audit must say of it; the right answers are those of
-`tests/audit/releases.py`, written down before any tool was asked. A verdict is right (✓), wrong (✗), not given because
-the tool makes no statement on the question (·), or missing because the tool did not run (!). The wrong ones are missed
-(passed what must fail), false alarms (failed what must pass) or unsure (would not say what must be said). No sign: any
-verdict may be right, and none is counted.
+`tests/audit/releases.py`. A verdict is right (✓), wrong (✗), not given because the tool makes no statement on the
+question (·), or missing because the tool did not run (!). The wrong ones are missed (passed what must fail), false
+alarms (failed what must pass) or unsure (would not say what must be said). No sign: any verdict may be right, and none
+is counted.
 
-The right answers are this project's, and its gates were made with such releases in mind: read its own column as a test
-that it keeps, and the others as what their figures can and cannot see. Repeated rows are a fault of fidelity here,
-which is why a bootstrap fails on it. How figures are read as verdicts stands at the end; what each of them would get
-right under the one threshold that is best in hindsight stands below its column.
+The right answers are this project's, its gates were made with these releases in mind, and where a release lies at a
+gate's limit the suite was settled with the measurement at hand: read its own column as a test that it keeps, not as a
+contest that it won, and the others as what their figures can and cannot see. Repeated rows are a fault of fidelity
+here, which is why a bootstrap fails on it. How figures are read as verdicts stands at the end; what each of them would
+get right under the one threshold that is best in hindsight stands below its column.
 """
 
 

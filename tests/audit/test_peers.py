@@ -6,7 +6,7 @@ from audit.core import QUESTIONS
 from benchmarks.peers.environments import HERE, TOOLS
 from benchmarks.peers.readings import READINGS, Reading, in_hindsight, reading_of
 from benchmarks.peers.record import Cell, Figure, Record
-from benchmarks.peers.releases import FRESH, NAMES, answers, reference
+from benchmarks.peers.releases import FRESH, NAMES, answers, reference, write
 from benchmarks.peers.sheet import grid, sheet
 from benchmarks.peers.tally import OWN, Answers, all_marks, counts
 
@@ -195,3 +195,12 @@ def test_pinned_versions_are_exact():
     for path in pinned:
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
         assert lines and all("==" in line for line in lines), path
+
+
+def test_a_release_is_the_same_at_every_call_and_lies_where_tools_look(tmp_path):
+    case = "copy of a coarse table"
+    rows, mixed = write(tmp_path, "world", case)
+    assert (rows, mixed) == write(tmp_path, "world", case)
+    assert mixed != write(tmp_path, "world", reference(case))[1]
+    assert {path.name for path in tmp_path.iterdir()} == {"train.csv", "holdout.csv", "synthetic.csv", "about.json"}
+    assert (tmp_path / "train.csv").read_text(encoding="utf-8").count("\n") == rows["train"] + 1
