@@ -90,4 +90,5 @@ def _of(evidence: Evidence, synthetic: Table, train: Table | None = None, holdou
         synthetic,
         declared=evidence.declared,
         seed=evidence.seed,
+        names=() if train else evidence.names,
     )

@@ -14,9 +14,10 @@ import hashlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, TypeVar, cast
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, cast
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
@@ -49,6 +50,22 @@ class Declared(BaseModel):
     analyses: tuple[str, ...] = ()
 
 
+class Names(NamedTuple):
+    """One column of names, numbers of persons or free text, which no metric models, as all three tables hold it.
+
+    Attributes:
+        column: Name of the column.
+        train: Values of the training rows, without missing ones.
+        holdout: Values of the holdout rows.
+        synthetic: Values of the synthetic rows.
+    """
+
+    column: str
+    train: pd.Series
+    holdout: pd.Series
+    synthetic: pd.Series
+
+
 class Refit:
     """The generator itself, to be trained again on other rows: what the deep tier attacks.
 
@@ -77,6 +94,7 @@ class Evidence:
         declared: What people said beforehand that the audit shall look at.
         refit: The generator, for the deep tier; None where it is not at hand or the deep tier is not wanted.
         seed: Where the random numbers of shared computations come from.
+        names: Columns of names and free text, where real and synthetic rows both have them.
     """
 
     def __init__(
@@ -89,7 +107,9 @@ class Evidence:
         declared: Declared | None = None,
         refit: Refit | None = None,
         seed: int = 0,
+        names: tuple[Names, ...] = (),
     ) -> None:
+        self.names = names
         self.train = train
         self.holdout = holdout
         self.synthetic = synthetic

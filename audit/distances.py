@@ -69,7 +69,8 @@ def reached(evidence: Evidence, settings: Reaching) -> Reached:
         control = evidence.holdout.take(some(np.arange(len(evidence.holdout)), settings.sought, rng))
         half = evidence.holdout.take(some(halves[0], settings.sought, rng))
         points = {
-            name: encode(evidence.holdout, table, settings.categories)
+            # Which categories are told apart must not favour the rows of either side.
+            name: encode(evidence.train.joined(evidence.holdout), table, settings.categories)
             for name, table in {"S": synthetic, "A": real, "B": fresh, "T": train, "H": control, "half": half}.items()
         }
 

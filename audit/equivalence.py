@@ -95,7 +95,9 @@ def compare(counts: Counts, margin: Margin) -> Ratios:
     low, high = score_interval(counts, alpha)
     surely_low, surely_high = score_interval(counts, alpha / max(int(tested.sum()), 1))
     away = np.maximum.reduce([surely_low, 1 / np.maximum(surely_high, 1 / LARGEST), np.ones_like(low)])
-    least = np.where(tested, _lenient(away, counts, margin), 1.0)
+    # A group inside the margin is no failure, however surely it differs: significance alone alarms about real rows.
+    outside = _either_way(point) > margin.ratio
+    least = np.where(tested & outside, _lenient(away, counts, margin), 1.0)
     held = shown | (tested & (away > 1) & (least > 1))
     if not shown.any():
         held = held | tested

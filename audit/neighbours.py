@@ -14,6 +14,8 @@ Distances = NDArray[np.float64]
 Floats = NDArray[np.floating]
 
 QUERY_BLOCK = 256
+# Most numbers that the categories of a row are placed by.
+WIDEST = 4_000
 ROW_BLOCK = 4096
 # Squared lengths above which the digits of float32 no longer tell two points far out apart.
 FAR = 64.0
@@ -27,12 +29,13 @@ def encode(known: Table, table: Table, categories: int) -> Points:
     """Place rows in space by what the reference rows show, shape (n, D).
 
     A number lies over its 5-95 % range, missing ones at the median with an indicator of weight 1; categories are
-    one-hot times √½, so that two unequal ones lie at distance 1.
+    one-hot times √½, so that two unequal ones lie at distance 1. Of very many columns fewer categories are told apart.
     """
     blocks: list[Points] = []
+    kept = max(min(categories, WIDEST // max(sum(column.is_code for column in known.schema.modelled), 1)), 2)
     for column in known.schema.modelled:
         if column.is_code:
-            coded = bins(column, known, (table,), categories=categories)
+            coded = bins(column, known, (table,), categories=kept)
             blocks.append((np.eye(coded.size) * np.sqrt(0.5)).astype(np.float32)[coded.codes[0]])
         else:
             blocks.append(_place(column, known, table))

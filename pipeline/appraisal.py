@@ -21,6 +21,7 @@ from pipeline.monitoring import Show
 from pipeline.policies import asked, policy, record
 from pipeline.registry import metric, metrics
 from pipeline.spec import Spec
+from pipeline.terminal import say
 from pipeline.verdicts import Verdict, judge
 from tabular.schema import Schema
 
@@ -64,6 +65,9 @@ def appraise(
     Raises:
         Mistake: If a source cannot be used.
     """
+    if wanted.model is not None and not wanted.deep:
+        raise Mistake("--model: only the deep tier trains a model again; add --deep")
+    _prepare_folder(folder)
     spec = None if wanted.spec is None else Spec.load(wanted.spec)
     policy_ = policy(wanted.policy or (DEFAULT_POLICY if spec is None else spec.policy), root)
     show("audit", 0.02, "reading")
@@ -72,7 +76,7 @@ def appraise(
     evidence, schema, notes = given.evidence()
     gates, moot = asked(policy_, spec, schema, evidence.declared, deep=wanted.deep)
     if wanted.deep:
-        _prepare(evidence, spec, wanted.model, show)
+        _prepare(evidence, spec, wanted.model)
     reach = {} if given.holdout is not None else {"privacy": NO_HOLDOUT}
     with bench(evidence.seed) as place:
         gated = {each.metric for each in gates}
@@ -86,13 +90,13 @@ def appraise(
     judged = _judged(given, evidence, verdict, measured, Path(synthetic).stem or "synthetic")
     judged = judged.model_copy(update={"contract": contract})
     document = _document(root, given, _inputs(given, schema, evidence, notes), evidence.seed, judged)
-    document = document.model_copy(update={"policy": record(policy_, spec, 0)})
+    document = document.model_copy(update={"policy": record(policy_, spec, None)})
     written = write_report(folder, document)
     show("audit", 1.0, document.verdict)
     return {"verdict": document.verdict, "reasons": list(document.reasons), **written}
 
 
-def _prepare(evidence: Evidence, spec: Spec | None, model: str | None, show: Show) -> None:
+def _prepare(evidence: Evidence, spec: Spec | None, model: str | None) -> None:
     """Put the generator at hand for the deep tier, and say what it costs before it starts.
 
     Raises:
@@ -106,7 +110,19 @@ def _prepare(evidence: Evidence, spec: Spec | None, model: str | None, show: Sho
 
     name = model or next(iter(spec.models))
     evidence.refit = refit(spec, name, evidence.train)
-    show("audit", 0.04, cost(name, evidence.refit, len(evidence.train)))
+    say(cost(name, evidence.refit, len(evidence.train)))
+
+
+def _prepare_folder(folder: Path) -> None:
+    """Make the folder to write to before the work begins.
+
+    Raises:
+        Mistake: If it cannot be one.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Mistake(f"--out {folder}: is no folder that can be written to: {error.strerror}") from error
 
 
 def _contract(schema: Schema, evidence: Evidence) -> tuple[Check, ...]:

@@ -66,6 +66,9 @@ def metric_mistakes(tree: Mapping[str, JsonValue]) -> list[str]:
         if better == "none":
             mistakes.append(f"demands.{name}: this metric is reported only and may not be a gate")
         keys = {key for key, value in demand.items() if value is not None} if isinstance(demand, dict) else set()
+        for wrong, direction in (("at_least", "lower"), ("at_most", "higher")):
+            if better == direction and wrong in keys:
+                mistakes.append(f"demands.{name}.{wrong}: {direction} is better here")
         if better == "higher" and "times_reference" in keys:
             mistakes.append(f"demands.{name}.times_reference: higher is better here; use from_reference or at_least")
     choose = tree.get("choose")

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from audit.core import Declared
+from audit.core import Declared, NotComputable
+from audit.regression import parsed
 from pipeline.errors import Mistake
 from pipeline.spec import Spec
 from tabular.rules import Rule
@@ -21,6 +22,11 @@ def declared(spec: Spec | None, schema: Schema) -> Declared:
     for place, name in enumerate(spec.secrets):
         if name not in known:
             raise Mistake(f"secrets.{place}: got {name!r}, wanted one of {', '.join(sorted(known))}")
+    for place, formula in enumerate(spec.analyses):
+        try:
+            parsed(formula, schema)
+        except NotComputable as error:
+            raise Mistake(f"analyses.{place}: {error}") from error
     return Declared(rules=fitting(spec.rules, schema), secrets=spec.secrets, analyses=spec.analyses)
 
 

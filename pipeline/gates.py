@@ -1,5 +1,6 @@
 """One demand against one estimate: the place where a figure becomes a word."""
 
+import math
 from typing import Literal, NamedTuple
 
 from audit.core import Estimate
@@ -50,8 +51,8 @@ def gate(asked: Asked, estimate: Estimate | None, better: Better) -> Gate:
     `fails_beyond`, where the demand has one), inconclusive between, and invalid where fresh real rows would miss it.
     """
     name, demand = asked.metric, asked.demand
-    if estimate is None or estimate.value is None:
-        why = "it was not computed" if estimate is None else estimate.not_computed
+    if estimate is None or estimate.value is None or not _finite(estimate):
+        why = "it was not computed" if estimate is None else estimate.not_computed or "a figure of it is no number"
         return Gate(
             metric=name,
             demand=_words(demand, None),
@@ -82,6 +83,14 @@ def gate(asked: Asked, estimate: Estimate | None, better: Better) -> Gate:
         waiver=asked.waiver,
         sentence=f"{name} is {_number(estimate.value)}{ends}, {text}{_beyond(demand)}{_paired(demand, estimate)}{why}",
     )
+
+
+def _finite(estimate: Estimate) -> bool:
+    """Return whether every figure that is judged is a number."""
+    figures = [estimate.value, estimate.reference, estimate.gap]
+    for interval in (estimate.interval, estimate.reference_interval, estimate.gap_interval):
+        figures += [] if interval is None else [interval.low, interval.high]
+    return all(math.isfinite(figure) for figure in figures if figure is not None)
 
 
 def _judged(span: Span, estimate: Estimate) -> tuple[GateVerdict, str]:

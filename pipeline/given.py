@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from audit.core import Evidence
 from pipeline.checking import published
 from pipeline.declarations import declared
 from pipeline.errors import Mistake
+from pipeline.evidence import names_of
 from pipeline.guesses import guess_target, is_sensitive
 from pipeline.sources import Loaded, load
 from pipeline.spec import Source, Spec
@@ -22,6 +24,7 @@ from tabular.schema import Schema
 from tabular.table import Table
 
 HELD_BACK = 0.3
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ class Given:
         if self.spec is not None:
             frame, overrides = apply(self.spec, frame)
         try:
-            schema = _unbounded(published(infer_schema(frame, overrides)), overrides)
+            whole = infer_schema(frame, overrides)
+            schema = _unbounded(published(whole), overrides)
             if self.spec is None:
                 schema, notes = _guessed(schema, frame)
             real = Table.conform(schema, frame)
@@ -79,15 +83,18 @@ class Given:
         mask = np.asarray(broken[[column.name for column in schema.modelled]].to_numpy().any(axis=1))
         seed = 0 if self.spec is None else self.spec.seed
         known = declared(self.spec, schema)
-        return Evidence(*self._sides(real), synthetic, mask, declared=known, seed=seed), schema, notes
+        train, holdout = self._sides(real)
+        names = names_of(whole, frame.iloc[train], frame.iloc[holdout], rows)
+        tables = (real.take(train), real.take(holdout), synthetic)
+        return Evidence(*tables, mask, declared=known, seed=seed, names=names), schema, notes
 
-    def _sides(self, real: Table) -> tuple[Table, Table]:
+    def _sides(self, real: Table) -> tuple[Rows, Rows]:
+        """Return which of the real rows the generator learned from, and which it never saw."""
         if self.holdout is not None:
             n = len(self.real.frame)
-            return real.take(np.arange(n)), real.take(np.arange(n, len(real)))
+            return np.arange(n), np.arange(n, len(real))
         unit = None if self.spec is None else self.spec.unit
-        train, holdout = split(real.frame, unit, HELD_BACK, generator(0, "audit", "split"))
-        return real.take(train), real.take(holdout)
+        return split(real.frame, unit, HELD_BACK, generator(0, "audit", "split"))
 
 
 def _source(spec: Spec | None, root: Path, path: str) -> Source:

@@ -20,6 +20,7 @@ from pipeline.measuring import Bench, bench
 from pipeline.registry import metric, metrics
 from pipeline.stages import Call
 from pipeline.steps import fingerprint, once
+from pipeline.terminal import say
 from pipeline.workspace import Workspace, read_json, replacing, write_json, write_text
 
 Tell = Callable[[float, str], None]
@@ -106,7 +107,7 @@ class _Once:
                     from pipeline.refitting import cost, refit
 
                     self.kept.refit = refit(spec, self.name, self.kept.train)
-                    self.this.show("audit", 0.0, cost(self.name, self.kept.refit, len(self.kept.train)))
+                    say(cost(self.name, self.kept.refit, len(self.kept.train)))
             return self.kept
 
 

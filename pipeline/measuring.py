@@ -13,6 +13,7 @@ from audit.core import Estimate, Evidence, NotComputable, Question
 from pipeline.estimates import Measured
 from pipeline.registry import metric, metrics
 from pipeline.steps import generator
+from pipeline.verdicts import OF_THE_MODEL
 
 Tell = Callable[[float, str], None]
 NOTHING: Mapping[str, str] = {}
@@ -57,7 +58,7 @@ class Bench:
             (kind, name)
             for name in inside
             for kind in CONTROLS
-            if name in (gated if kind.metrics is None else kind.metrics)
+            if name not in OF_THE_MODEL and name in (gated if kind.metrics is None else kind.metrics)
         ]
         progress = _Progress(len(inside) + len(asked), tell)
         own = {name: self.pool.submit(self._one, name, evidence, progress) for name in inside}

@@ -48,7 +48,10 @@ def policies(root: Path) -> tuple[str, ...]:
 
 
 def policy(name: str, root: Path) -> Policy:
-    """Read a policy; the project's own `policies/` goes before the one that comes with the program.
+    """Read a policy of the program, or of the project's own `policies/`.
+
+    A project's policy says what it demands beyond privacy and validity: the program's gates of these are asked in any
+    case (`asked`).
 
     Raises:
         Mistake: If there is no such policy, or it is wrong: one line per mistake, each with its path.
@@ -74,25 +77,27 @@ def asked(
     own = {} if spec is None else spec.demands
     waivers: Mapping[str, Waiver] = {} if spec is None else spec.waivers
     gates = given.gates | (DEEP if deep else {})
+    floor = {name: demand for name, demand in always().items() if gates.get(name) != demand}
     for name in waivers:
-        if name not in gates:
-            raise Mistake(f"waivers.{name}: policy {given.name!r} has no such gate; there are {', '.join(gates)}")
+        if name not in gates and name not in floor:
+            known = ", ".join([*gates, *floor])
+            raise Mistake(f"waivers.{name}: policy {given.name!r} has no such gate; there are {known}")
     wanted: list[Asked] = []
     moot: list[NotAsked] = []
-    for name, demand in gates.items():
+    for name, demand in [*gates.items(), *floor.items()]:
         reason = lacking(metric(name), schema, declared)
         if reason is None:
             wanted.append(Asked(name, demand, "policy", waivers.get(name)))
         else:
             moot.append(NotAsked(metric=name, reason=reason))
-    for name in SELF_TEST.keys() - gates.keys():
+    for name in [name for name in SELF_TEST if name not in gates and name not in floor]:
         reason = lacking(metric(name), schema, declared)
         moot += [] if reason is None else [NotAsked(metric=name, reason=reason)]
     wanted += [Asked(name, demand, "specification") for name, demand in own.items()]
     return tuple(wanted), tuple(moot)
 
 
-def record(given: Policy, spec: Spec | None, audits_so_far: int) -> Record:
+def record(given: Policy, spec: Spec | None, audits_so_far: int | None) -> Record:
     """Return what the report says of who set the gates."""
     gates = {name: demand.model_dump(mode="json") for name, demand in given.gates.items()}
     own = {} if spec is None else spec.model_dump(mode="json", include={"demands", "waivers"})
@@ -109,7 +114,8 @@ def lacking(kind: type[Metric], schema: Schema, declared: Declared) -> str | Non
     """Return why a metric has nothing to judge by in such a table; None where it has."""
     target = schema.target
     modelled = schema.modelled
-    sensitive = any(column.is_modelled for column in schema.sensitive)
+    groups = [column for column in schema.sensitive if column.is_modelled and column.role != "target"]
+    sensitive = any(column.is_number or len(column.categories) > 1 for column in groups)
     two = target is not None and target.is_modelled and target.is_code and len(target.categories) == 2
     held: dict[Need, tuple[bool, str]] = {
         "target": (target is not None and target.is_modelled, "no target is declared"),
@@ -125,8 +131,15 @@ def lacking(kind: type[Metric], schema: Schema, declared: Declared) -> str | Non
     return next((reason for need in kind.needs for holds, reason in [held[need]] if not holds), None)
 
 
+def always() -> dict[str, Demand]:
+    """Return the gates that every policy has, whatever it says: those of validity and privacy."""
+    path = CODE / FOLDER / "structural.yaml"
+    given = _read(path, path.read_text(encoding="utf-8"))
+    return {name: demand for name, demand in given.gates.items() if name.startswith(("validity.", "privacy."))}
+
+
 def _folders(root: Path) -> tuple[Path, ...]:
-    return tuple(dict.fromkeys((root.resolve() / FOLDER, CODE / FOLDER)))
+    return tuple(dict.fromkeys((CODE / FOLDER, root.resolve() / FOLDER)))
 
 
 @cache

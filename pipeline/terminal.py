@@ -34,6 +34,11 @@ def folder(given: Path | None) -> Path:
     return root.resolve()
 
 
+def say(sentence: str) -> None:
+    """Say a sentence that no progress line may overwrite, on standard error."""
+    err.print(sentence)
+
+
 def print_json(content: Any) -> None:
     """Print one JSON object."""
     sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -21,6 +21,8 @@ SPOKEN: dict[Word, str] = {
     "invalid": "INVALID",
 }
 EXIT_CODES: dict[str, int] = {"accepted": 0, "refused": 1, "inconclusive": 3, "invalid": 4}
+# Gates of the generator itself, which rows in its place say nothing of.
+OF_THE_MODEL = ("privacy.canaries", "privacy.shadow_models")
 # What rows that are copies must miss in any audit; and rows whose columns know nothing of one another must be told
 # from fresh real rows, at whatever distance.
 SELF_TEST: dict[str, Demand] = {
@@ -80,12 +82,15 @@ def judge(
     Returns:
         The verdict: invalid before refused before inconclusive before accepted. Nothing demanded is inconclusive.
     """
-    gates = tuple(gate(each, found.estimates.get(each.metric), better.get(each.metric, "lower")) for each in asked)
+    gates = tuple(
+        _counted(gate(each, found.estimates.get(each.metric), better.get(each.metric, "lower")), today)
+        for each in asked
+    )
     moot = {each.metric for each in not_asked}
     controls = tuple(
-        _control(kind, questioned(kind, asked, today), found.controls[kind.name], better)
+        _control(kind, questioned(kind, asked, today), found.controls.get(kind.name, {}), better)
         for kind in CONTROLS
-        if kind.name in found.controls and not (kind.metrics and moot.issuperset(kind.metrics))
+        if not (kind.metrics and moot.issuperset(kind.metrics))
     )
     counted = [each for each in gates if not waived(each, today)]
     words: set[str] = {each.verdict for each in counted}
@@ -93,7 +98,7 @@ def judge(
     reasons += [f"the contract is broken: {sentence}" for sentence in found.broken_contract]
     reasons += [
         f"the waiver of {each.metric} expired on {each.waiver.expires}"
-        for each in gates
+        for each in asked
         if each.waiver is not None and each.waiver.expires < today
     ]
     voids = [control.sentence for control in controls if control.right is False]
@@ -115,6 +120,11 @@ def judge(
 def waived(each: Gate, today: date) -> bool:
     """Return whether a gate does not count today."""
     return each.waiver is not None and each.waiver.expires >= today
+
+
+def _counted(each: Gate, today: date) -> Gate:
+    """Return a gate without a waiver that has expired."""
+    return each if each.waiver is None or waived(each, today) else each.model_copy(update={"waiver": None})
 
 
 def overall(verdicts: Mapping[str, Verdict]) -> Word:
@@ -148,7 +158,8 @@ def questioned(kind: Kind, asked: Sequence[Asked], today: date) -> tuple[Asked, 
     """
     if kind.metrics is not None:
         return tuple(Asked(name, SELF_TEST[name]) for name in kind.metrics)
-    return tuple(each for each in asked if each.waiver is None or each.waiver.expires < today)
+    whole = [each for each in asked if each.metric not in OF_THE_MODEL]
+    return tuple(each._replace(waiver=None) for each in whole if each.waiver is None or each.waiver.expires < today)
 
 
 def _control(kind: Kind, asked: Sequence[Asked], estimates: Estimates, better: Mapping[str, Better]) -> Control:
@@ -183,5 +194,6 @@ def _sentence(kind: Kind, gates: Sequence[Gate], right: bool | None) -> str:
     if right is None:
         open_ = ", ".join(each.metric for each in gates if each.verdict == "inconclusive")
         return f"control {kind.name!r} ({kind.title}) could not be decided by {open_}: this audit has too little power"
-    said = "; ".join(each.sentence for each in gates if (each.verdict == "passed") != (kind.expected == "passed"))
+    wrong = ("failed", "invalid") if kind.expected == "passed" else ("passed", "inconclusive")
+    said = "; ".join(each.sentence for each in gates if each.verdict in wrong)
     return f"the audit is void: control {kind.name!r} ({kind.title}) must have {kind.expected}, but {said}"

@@ -6,8 +6,24 @@ LENIENT = """\
 name: lenient
 purpose: tests of what is not about gates
 gates:
-  validity.schema_violations: { at_most: 0.05 }
+  fidelity.coverage: { at_least: 0.1 }
 """
+
+
+NOBODY = {"reason": "a test of something else", "author": "a test", "expires": "2999-12-31"}
+# The gates that every policy has, whatever it says.
+WAIVED = dict.fromkeys(
+    (
+        "validity.mined_rules",
+        "validity.unseen_combinations",
+        "privacy.exact_copies",
+        "privacy.membership_epsilon",
+        "privacy.membership_outliers",
+        "privacy.attribute_inference",
+        "privacy.key_copies",
+    ),
+    NOBODY,
+)
 
 
 def write_lenient(root: Path) -> None:

@@ -13,6 +13,7 @@ from audit.reading import modelled
 from audit.reference import need, parts, some, units
 from tabular.table import Table
 
+DIGITS = 8
 Hashes = NDArray[np.uint64]
 PASTED = (0.01, 0.02, 0.05, 0.1)
 
@@ -130,10 +131,18 @@ def hashes(table: Table) -> Hashes:
     """Return one 64-bit hash per row over its modelled columns, shape (n,): equal rows, equal hashes."""
     columns = table.schema.modelled
     read = {
-        str(place): table.codes(column.name) if column.is_code else table.numbers(column.name) + 0.0
+        str(place): table.codes(column.name) if column.is_code else rounded(table.numbers(column.name))
         for place, column in enumerate(columns)
     }
     return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(read), index=False), dtype=np.uint64)
+
+
+def rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return numbers, shape (n,), with eight significant digits: a last digit that was changed hides no copy."""
+    size = np.floor(np.log10(np.abs(values, where=values != 0, out=np.ones_like(values))))
+    scale = np.power(10.0, np.clip(DIGITS - 1 - size, -300, 300))
+    near: NDArray[np.float64] = np.round(values * scale) / scale + 0.0
+    return near
 
 
 def _lone(rows: tuple[Hashes, Hashes], unit: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Lone:

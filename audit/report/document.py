@@ -163,13 +163,14 @@ class Policy(Part):
         name: Name of the policy.
         purpose: What rows that pass it are for.
         sha256: Of the gates that were applied, the specification's own and the waivers included.
-        audits_so_far: How often these real rows were audited before; choosing the best of many audits is no audit.
+        audits_so_far: How often these real rows were audited before, None where nobody counts; choosing the best of
+            many audits is no audit.
     """
 
     name: str
     purpose: str = ""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    audits_so_far: int = 0
+    audits_so_far: int | None = None
 
 
 class Missing(Part):

@@ -79,7 +79,9 @@ class IntervalOverlap(Metric):
             raise NotComputable("no analysis is declared")
         schema = evidence.holdout.schema
         analyses = [parsed(formula, schema) for formula in evidence.declared.analyses]
-        tables = (evidence.train, evidence.synthetic, evidence.holdout)
+        given = (evidence.train, evidence.synthetic, evidence.holdout)
+        # Whole units, a few times as many rows as are drawn from them.
+        tables = tuple(table.take(_drawn(units(table), min(len(table), 4 * settings.most), rng)) for table in given)
         for table, name in zip(tables, ("training table", "synthetic table", "holdout"), strict=True):
             need(len(table), settings.minimum, f"the {name}")
         size = min(*(len(table) for table in tables), settings.most)

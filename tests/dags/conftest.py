@@ -1,5 +1,6 @@
 """Airflow's settings for the tests, made before anything imports it, and one database for all of them."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.lenient import write_lenient
+from tests.lenient import WAIVED, write_lenient
 
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = ROOT / "dags"
@@ -37,6 +38,7 @@ holdout: 0.4
 models: {models}
 shard_rows: 150
 policy: lenient
+waivers: {waivers}
 demands: {demands}
 release: {{remote: remote}}
 """
@@ -73,7 +75,7 @@ def write_project(root: Path) -> Path:
         ("tiny", "{independent: {}}", "{validity.schema_violations: {at_most: 0.05}}"),
         ("greedy", "{independent: {}, gmm: {}}", "{fidelity.pair_trends: {at_most: 0}}"),
     ):
-        text = TINY.format(name=name, models=models, demands=demands)
+        text = TINY.format(name=name, models=models, demands=demands, waivers=json.dumps(WAIVED))
         (specs / f"{name}.yaml").write_text(text, encoding="utf-8")
     (root / ".gitignore").write_text("/data/runs/\n/data/quarantine/\n/remote/\n", encoding="utf-8")
     for command in (

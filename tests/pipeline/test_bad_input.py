@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from pipeline.__main__ import main
-from tests.lenient import write_lenient
+from tests.lenient import WAIVED, write_lenient
 
 ROWS = 120
 
@@ -47,6 +47,7 @@ def specify(project, **changes):
         "source": {"path": "rows.csv"},
         "models": {"independent": {}},
         "policy": "lenient",
+        "waivers": WAIVED,
         "demands": {"validity.schema_violations": {"at_most": 0}},
         "release": {"enabled": False},
     }

@@ -13,10 +13,10 @@ from pyarrow import feather
 from pipeline.__main__ import main
 from pipeline.registry import families, metrics
 from pipeline.spec import Spec
-from tests.lenient import write_lenient
+from tests.lenient import WAIVED, write_lenient
 
 CODES = {"copy": (1, 4), "other": (0, 3)}  # refused or void, and accepted or inconclusive
-LENIENT = ("--set", "policy=lenient")
+LENIENT = ("--set", "policy=lenient", "--set", f"waivers={json.dumps(WAIVED)}")
 
 
 @pytest.fixture(scope="module")

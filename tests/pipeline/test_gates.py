@@ -21,10 +21,28 @@ def estimate(value, low=None, high=None, reference=None):
     return Estimate(value=value, interval=interval, reference=reference)
 
 
-def judged(demands, estimates, better="lower", **found):
+def judged(demands, estimates, better="lower", controls=None, **found):
     asked = [each if isinstance(each, Asked) else Asked(*each) for each in demands]
-    names = {name: better for name in [*estimates, *SELF_TEST, *(each.metric for each in asked)]}
-    return judge(asked, Findings(estimates=estimates, **found), names, TODAY)
+    names = dict.fromkeys(SELF_TEST, "lower") | dict.fromkeys([*estimates, *(each.metric for each in asked)], better)
+    run = {**right_controls(asked), **(controls or {})}
+    return judge(asked, Findings(estimates=estimates, controls=run, **found), names, TODAY)
+
+
+def right_controls(asked):
+    """Return estimates by which every control goes as it must."""
+    wrong = {name: estimate(1_000, 999, 1_001, reference=0.1) for name in SELF_TEST}
+    return {
+        "fresh": {each.metric: met(each.demand) for each in asked},
+        **dict.fromkeys(("copy", "paste", "shuffled"), wrong),
+    }
+
+
+def met(demand):
+    if demand.at_most is not None:
+        return estimate(demand.at_most - 1)
+    if demand.at_least is not None:
+        return estimate(demand.at_least + 1)
+    return estimate(1, reference=1) if demand.from_reference is not None else estimate(0, reference=1)
 
 
 def word(demand, found, better="lower"):
@@ -119,7 +137,7 @@ def test_a_waiver_counts_until_its_day(expires, expected):
     verdict = judged([good, bad], {NAME: estimate(0.5), "fidelity.pair_trends": estimate(0.1)})
     assert verdict.verdict == expected
     assert verdict.gates[1].verdict == "failed"
-    assert verdict.gates[1].waiver == waiver(expires)
+    assert verdict.gates[1].waiver == (waiver(expires) if expected == "accepted" else None)
     assert any("expired on 2030-05-31" in reason for reason in verdict.reasons) == (expected == "refused")
 
 
@@ -148,9 +166,9 @@ COPIED = estimate(1.0, 0.9, 1.0, reference=0.0)
 def test_a_wrong_control_voids_the_audit_and_an_open_one_leaves_it_open(controls, expected):
     verdict = judged([(NAME, Demand(at_most=0.1))], {NAME: GOOD}, controls=controls)
     assert verdict.verdict == expected
-    assert len(verdict.controls) == 1
+    assert len(verdict.controls) == 4
     right = {"accepted": True, "invalid": False, "inconclusive": None}[expected]
-    assert verdict.controls[0].right is right
+    assert [each.right for each in verdict.controls if each.name in controls] == [right]
     if right is not True:
         assert any("control" in reason for reason in verdict.reasons)
 
@@ -167,10 +185,33 @@ def test_a_table_without_pairs_is_not_put_to_the_control_of_pairs():
         NotAsked(metric=name, reason="one column") for name in ("fidelity.pair_trends", "fidelity.worst_pair")
     )
     nothing = Estimate(value=None, not_computed="one column")
-    controls = {"shuffled": {each.metric: nothing for each in missing}}
+    asked = [Asked(NAME, Demand(at_most=0.1))]
+    controls = right_controls(asked) | {"shuffled": {each.metric: nothing for each in missing}}
     found = Findings(estimates={NAME: GOOD}, controls=controls)
-    verdict = judge([Asked(NAME, Demand(at_most=0.1))], found, {NAME: "lower"}, TODAY, missing)
-    assert (verdict.verdict, verdict.controls) == ("accepted", ())
+    verdict = judge(asked, found, dict.fromkeys([NAME, *SELF_TEST], "lower"), TODAY, missing)
+    assert verdict.verdict == "accepted"
+    assert [each.name for each in verdict.controls] == ["fresh", "copy", "paste"]
+
+
+def test_a_control_that_was_not_run_leaves_the_audit_open():
+    asked = [Asked(NAME, Demand(at_most=0.1))]
+    better = dict.fromkeys([NAME, *SELF_TEST], "lower")
+    verdict = judge(asked, Findings(estimates={NAME: GOOD}), better, TODAY)
+    assert verdict.verdict == "inconclusive"
+    assert [each.right for each in verdict.controls] == [None] * 4
+
+
+@pytest.mark.parametrize("interval", [(float("nan"), 1.0), (0.0, float("nan"))])
+def test_what_is_no_number_never_passes(interval):
+    found = estimate(0.001).model_copy(update={"interval": Interval.model_construct(low=interval[0], high=interval[1])})
+    assert gate(Asked(NAME, Demand(at_most=1)), found, "lower").verdict == "inconclusive"
+
+
+def test_the_generators_own_gates_are_not_put_to_rows_in_its_place():
+    asked = [Asked(NAME, Demand(at_most=0.1)), Asked("privacy.canaries", Demand(at_most=0.2))]
+    found = {NAME: GOOD, "privacy.canaries": estimate(0.0)}
+    verdict = judged(asked, found, controls={"fresh": {NAME: GOOD}})
+    assert verdict.verdict == "accepted"
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.2))

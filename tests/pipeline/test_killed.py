@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from pipeline.workspace import sha256
-from tests.lenient import write_lenient
+from tests.lenient import WAIVED, write_lenient
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = (
@@ -43,6 +43,7 @@ def project(tmp_path_factory):
         "source": {"path": "rows.csv"},
         "models": {"gmm": {}},
         "policy": "lenient",
+        "waivers": WAIVED,
         "demands": {"privacy.exact_copies": {"at_most": 0.5}},
         "shard_rows": 500,
     }

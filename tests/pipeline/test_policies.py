@@ -141,3 +141,18 @@ def test_the_record_changes_with_every_gate_and_waiver() -> None:
     found = {record(policy("ml", ROOT), each, 3).sha256 for each in given}
     found.add(record(policy("analytics", ROOT), None, 3).sha256)
     assert len(found) == 5
+
+
+def test_a_projects_policy_drops_and_loosens_no_privacy(tmp_path: Path) -> None:
+    (tmp_path / "policies").mkdir()
+    gates = {"fidelity.coverage": {"at_least": 0.1}, "privacy.exact_copies": {"at_most": 1}}
+    for name in ("lax", "analytics"):
+        tree = {"name": name, "purpose": "x", "gates": gates}
+        (tmp_path / "policies" / f"{name}.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+    wanted, _ = asked(policy("lax", tmp_path), None, Schema(columns=(NUMBER, COLOUR, TOWN)), Declared())
+    demands = [each.demand for each in wanted if each.metric == "privacy.exact_copies"]
+    assert demands == [Demand(at_most=1), policy("structural", ROOT).gates["privacy.exact_copies"]]
+    assert {"privacy.membership_epsilon", "privacy.attribute_inference", "validity.schema_violations"} <= {
+        each.metric for each in wanted
+    }
+    assert policy("analytics", tmp_path) == policy("analytics", ROOT)
