@@ -59,8 +59,7 @@ def dataset_card(document: Document, release: str, license: str | None = None) -
     }
     parts = [
         f"# {_words(release)}",
-        "**Synthetic data.** These rows were drawn from a model and describe nobody. "
-        "They are not shown to be anonymous.",
+        "**Synthetic data.** These rows were drawn from a model. They are not shown to be anonymous.",
         _what(public, model),
         _columns(public),
         "## How to load",
@@ -91,7 +90,7 @@ def model_card(document: Document, release: str) -> str:
     settings = [f"| {_words(key)} | {_words(json.dumps(value))} |" for key, value in model.settings.items()]
     parts = [
         f"# {_words(model.name)} behind {_words(release)}",
-        "**A generator of synthetic rows.** It learned from real rows; the rows drawn from it describe nobody.",
+        "**A generator of synthetic rows.** It learned from real rows, which are not published.",
         "The audit below judged one set of rows drawn from this model. It shows nothing about the model itself: "
         "whoever holds a model can attack it in ways that rows alone do not allow, and other rows drawn from it were "
         "not judged.",
@@ -99,6 +98,7 @@ def model_card(document: Document, release: str) -> str:
         "## Settings",
         "\n".join(["| Setting | Value |", "|---|---|", *settings]) if settings else "None that are public.",
         "## How to draw rows",
+        "Where the run's folder still is (a synthesizer is never published):",
         _code("sh", f"lookalike sample {_shell(release)} --rows {model.synthetic.rows} --out rows.parquet"),
         *_judged(public, model),
         *_uses(),

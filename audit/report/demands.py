@@ -1,6 +1,6 @@
 """The gates as the page shows them: one row each, the controls, and what was waived or could not be asked."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from audit.core import QUESTIONS, Question
@@ -9,6 +9,7 @@ from audit.report.document import Document
 from audit.report.wording import number
 
 ORDER: tuple[Question, ...] = ("privacy", *(question for question in QUESTIONS if question != "privacy"))
+MILDEST = ("passed", "inconclusive", "invalid", "failed")
 HEADLINES: dict[str, str] = {
     "accepted": "Every demand was met",
     "refused": "No model’s rows met every demand",
@@ -70,12 +71,20 @@ def rows(model: ModelAudit) -> tuple[Row, ...]:
 
 def overview(models: Sequence[ModelAudit]) -> list[tuple[str, str, str, list[Row | None]]]:
     """Return every gate once, with what it says of each model: question, metric, title, and one row per model."""
-    by_model = [{row.gate.metric: row for row in rows(model)} for model in models]
+    by_model = [_gravest(rows(model)) for model in models]
     every = {name: row for held in reversed(by_model) for name, row in held.items()}
     order: dict[str, int] = {question: place for place, question in enumerate(ORDER)}
     first = {name: place for held in reversed(by_model) for place, name in enumerate(held)}
     names = sorted(every, key=lambda name: (order.get(every[name].question, len(order)), first[name]))
     return [(every[name].question, name, every[name].title, [held.get(name) for held in by_model]) for name in names]
+
+
+def _gravest(found: Iterable[Row]) -> dict[str, Row]:
+    """Return one row a metric: of several gates the gravest that counts."""
+    every = list(found)
+    mildest = sorted(every, key=lambda row: (row.gate.waiver is None, MILDEST.index(row.gate.verdict)))
+    chosen = {row.gate.metric: row for row in mildest}
+    return {row.gate.metric: chosen[row.gate.metric] for row in every}
 
 
 def tried(models: Sequence[ModelAudit]) -> list[Tried]:
@@ -92,11 +101,11 @@ def tried(models: Sequence[ModelAudit]) -> list[Tried]:
 
 def waived(models: Sequence[ModelAudit]) -> list[tuple[Gate, str, list[str]]]:
     """Return every waived gate once, with its title and the models that it concerns."""
-    found: dict[tuple[str, str], tuple[Gate, str, list[str]]] = {}
+    found: dict[tuple[str, str, str], tuple[Gate, str, list[str]]] = {}
     for model in models:
         for row in rows(model):
             if row.gate.waiver is not None:
-                key = (row.gate.metric, row.gate.waiver.model_dump_json())
+                key = (row.gate.metric, row.gate.verdict, row.gate.waiver.model_dump_json())
                 found.setdefault(key, (row.gate, row.title, []))[2].append(model.name)
     return list(found.values())
 

@@ -4,9 +4,7 @@ import json
 
 from audit.report.document import Document
 
-STATEMENT = (
-    "Synthetic data: these rows were drawn from a model and describe nobody. They are not shown to be anonymous."
-)
+STATEMENT = "Submitted as synthetic data: not rows of real people by intent. They are not shown to be anonymous."
 
 
 def label(document: Document) -> str:

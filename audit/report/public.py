@@ -18,6 +18,9 @@ VERSION = re.compile(r"[\w.+!-]{1,40}")
 COMMIT = re.compile(r"[0-9a-f]{7,64}")
 FILE = re.compile(r"[\w][\w-]{0,63}\.[A-Za-z0-9.]{1,16}")
 EXPECTATION = re.compile(r"expect_[a-z_]{1,100}")
+# Policies that come with the program; the purpose of any other is somebody's own text.
+CONTROL_NAMES = frozenset({"fresh", "copy", "paste", "shuffled"})
+OURS = ("structural", "analytics", "ml")
 LONGEST_LABEL = 60
 SHARE_DECIMALS = 3
 WAIVED = f"The reason is {INTERNAL}."
@@ -38,7 +41,7 @@ def scrub(document: Document) -> Document:
     )
     names = {model.name: _name(model.name, f"model {k + 1}") for k, model in enumerate(document.models)}
     words = columns | {metric for metric in metrics if IDENTIFIER.fullmatch(metric.replace(".", "_"))}
-    words |= frozenset(names.values())
+    words |= frozenset(names.values()) | CONTROL_NAMES
     limits = tuple(limit for limit in document.limits if limit in LIMITS)
     return Document(
         edition="public",
@@ -79,7 +82,7 @@ def _run(run: Run) -> Run:
 def _policy(policy: Policy) -> Policy:
     return Policy(
         name=_name(policy.name, HIDDEN),
-        purpose=policy.purpose,
+        purpose=policy.purpose if policy.name in OURS else "",
         sha256=policy.sha256,
         audits_so_far=policy.audits_so_far,
     )

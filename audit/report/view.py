@@ -8,6 +8,7 @@ from markupsafe import Markup
 from audit.core import QUESTIONS, Estimate, Question
 from audit.report import charts
 from audit.report.answers import Answer, Check, Gate, ModelAudit
+from audit.report.demands import MILDEST
 from audit.report.document import Document
 from audit.report.frame import ticks
 from audit.report.panel import Panel
@@ -28,7 +29,6 @@ FIRST: dict[Question, tuple[str, ...]] = {
 }
 LISTED_BREACHES = 20
 NEAREST = ("accepted", "inconclusive", "invalid", "refused")
-MILDEST = ("passed", "inconclusive", "invalid", "failed")
 
 
 @dataclass(frozen=True)
