@@ -72,6 +72,7 @@ def _summary(found: Answers, table: str) -> str:
         "wrong",
         "of these missed",
         "false alarms",
+        "unsure",
         "no answer",
         "did not run",
         "CPU s per release",
