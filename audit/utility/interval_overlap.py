@@ -80,8 +80,9 @@ class IntervalOverlap(Metric):
         schema = evidence.holdout.schema
         analyses = [parsed(formula, schema) for formula in evidence.declared.analyses]
         given = (evidence.train, evidence.synthetic, evidence.holdout)
-        # Whole units, a few times as many rows as are drawn from them.
-        tables = tuple(table.take(_drawn(units(table), min(len(table), 4 * settings.most), rng)) for table in given)
+        # A few times as many rows as are drawn from them, in whole units: designs of millions would not fit.
+        many = 4 * settings.most
+        tables = tuple(table if len(table) <= many else table.take(_drawn(units(table), many, rng)) for table in given)
         for table, name in zip(tables, ("training table", "synthetic table", "holdout"), strict=True):
             need(len(table), settings.minimum, f"the {name}")
         size = min(*(len(table) for table in tables), settings.most)
