@@ -14,7 +14,8 @@ from sdmetrics.reports.single_table import QualityReport
 
 from pipeline.registry import families, family
 from tabular.encoding import TableEncoder
-from tabular.schema import Column, Schema
+from tabular.infer import infer_schema
+from tabular.schema import Schema
 from tabular.table import Table
 
 DEFAULT = Path(__file__).resolve().parents[2] / "shared/data/adult/train.parquet"
@@ -30,7 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = json.loads(arguments.settings)
     frame = pd.read_parquet(arguments.path)
-    table = Table.conform(plain_schema(frame), frame)
+    table = Table.conform(infer_schema(frame, {}), frame)
     print(f"{len(table)} rows, {len(table.schema.columns)} columns; sdmetrics {version('sdmetrics')}, errors in %")
     print(f"{'family':<20}{'shapes':>8}{'trends':>8}{'fit s':>9}{'CPU s':>9}{'sample s':>10}{'CPU s':>8}  notes")
     for name in arguments.models:
@@ -42,7 +43,7 @@ def measure(name: str, settings: dict[str, object], table: Table, rng: np.random
     """Return a family's line of the table."""
     kind = family(name)
     encoder = TableEncoder(table.schema, kind.reads).fit(table)
-    x = encoder.encode(table)
+    x = encoder.encode(table, rng)
     model = kind(kind.Config.model_validate(settings), encoder.layout)
     start = time.perf_counter(), time.process_time()
     model.fit(x, rng)
@@ -57,30 +58,6 @@ def measure(name: str, settings: dict[str, object], table: Table, rng: np.random
         f"{name:<20}{100 * shapes:8.2f}{100 * trends:8.2f}{fitted[0] - start[0]:9.1f}{fitted[1] - start[1]:9.1f}"
         f"{done[0] - fitted[0]:10.1f}{done[1] - fitted[1]:8.1f}  {notes}"
     )
-
-
-def plain_schema(frame: pd.DataFrame) -> Schema:
-    """Read text as categories and numbers as integers or reals, with nothing else known."""
-    columns = []
-    for name, series in frame.items():
-        nullable = bool(series.isna().any())
-        if not pd.api.types.is_numeric_dtype(series):
-            words = tuple(sorted(series.dropna().unique()))
-            columns.append(Column(name=name, kind="categorical", physical="text", nullable=nullable, categories=words))
-            continue
-        whole = pd.api.types.is_integer_dtype(series)
-        columns.append(
-            Column(
-                name=name,
-                kind="integer" if whole else "continuous",
-                physical="integer" if whole else "real",
-                nullable=nullable,
-                minimum=float(series.min()),
-                maximum=float(series.max()),
-                decimals=0 if whole else None,
-            )
-        )
-    return Schema(columns=tuple(columns))
 
 
 def errors(schema: Schema, real: pd.DataFrame, synthetic: pd.DataFrame) -> tuple[float, float]:

@@ -18,6 +18,7 @@ RARE_SHARE = 0.05
 SPIKE_SHARE = 0.005
 FEWEST_ON_GRID = 30
 STEEPEST = 20.0
+LEAST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,38 @@ class Cells:
         u = np.where(low == high, t, np.expm1(steep * t) / np.expm1(steep))
         below, above = self.levels[cell], self.levels[cell + 1]
         return np.asarray(below * (1 - u) + above * u, dtype=np.float64)
+
+    def span(self, values: Floats) -> tuple[Floats, Floats]:
+        """Return the distribution function on both sides of values, each of shape (n,).
+
+        An atom spans its share of the rows; a value on a grid the stretch that is rounded to it, within its cell; a
+        value of a column without a grid spans nothing.
+        """
+        cell, step = self.find(values), float(self.grid[2])
+        atom = self.lows[cell] == self.highs[cell]
+        below = self.share(np.maximum(values - step / 2, self.lows[cell]))
+        above = self.share(np.minimum(values + step / 2, self.highs[cell]))
+        low = np.where(atom, self.levels[cell], np.clip(below, self.levels[cell], self.levels[cell + 1]))
+        high = np.where(atom, self.levels[cell + 1], np.clip(above, low, self.levels[cell + 1]))
+        return low, high
+
+    def slope(self, values: Floats) -> Floats:
+        """Return the density at values, in shares of rows a unit, shape (n,); infinite at an atom."""
+        cell = self.find(values)
+        low, high, tilt = self.lows[cell], self.highs[cell], self.tilts[cell]
+        width = np.where(low == high, 1.0, high - low)
+        steep = np.where(np.abs(tilt) < 1e-6, 1e-6, tilt)
+        inside = steep * np.exp(steep * _part(values, low, high)) / np.expm1(steep)
+        density = (self.levels[cell + 1] - self.levels[cell]) * inside / width
+        return np.asarray(np.where(low == high, np.inf, density), dtype=np.float64)
+
+    def log_part(self, values: Floats) -> Floats:
+        """Return the log-probability of each value within its cell, shape (n,); a log-density where none rounds."""
+        cell = self.find(values)
+        mass = self.levels[cell + 1] - self.levels[cell]
+        low, high = self.span(values)
+        point = np.clip(self.slope(values) / mass, LEAST, 1 / LEAST)
+        return np.asarray(np.log(np.where(high > low, np.maximum((high - low) / mass, LEAST), point)), dtype=np.float64)
 
     def quantile(self, levels: Floats) -> Floats:
         """Return the values at levels in [0, 1], shape (n,): the inverse of `share`."""

@@ -87,11 +87,11 @@ def _positions(column: Column, settled: pd.Series) -> NDArray[np.int64]:
     """Return the position of each value in the categories, -1 for one that is not there."""
     codes, distinct = pd.factorize(settled)
     lookup: dict[Category | None, int] = {category: position for position, category in enumerate(column.categories)}
-    found = [lookup.get(_as_category(column, value), -1) for value in distinct.tolist()]
+    found = [lookup.get(as_category(column, value), -1) for value in distinct.tolist()]
     return np.array([*found, -1], dtype=np.int64)[codes]
 
 
-def _as_category(column: Column, value: object) -> Category | None:
+def as_category(column: Column, value: object) -> Category | None:
     """Turn a distinct value into the type of the column's categories, None where it has no such form."""
     first = column.categories[0] if column.categories else None
     if isinstance(first, str):

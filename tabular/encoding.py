@@ -45,8 +45,21 @@ class Encoder(ABC):
         """Return the blocks, counted from 0; call after `fit` or `load_state`."""
 
     @abstractmethod
-    def encode(self, values: Values) -> Matrix:
-        """Encode values, shape (n,), to shape (n, w)."""
+    def encode(self, values: Values, rng: np.random.Generator | None = None) -> Matrix:
+        """Encode values, shape (n,), to shape (n, w).
+
+        Where `rng` is given, a value that stands for a stretch of a real block (one that many rows share, one that is
+        rounded to a grid) is drawn inside it, so that encoded numbers have a density; otherwise it is its middle.
+        """
+
+    @abstractmethod
+    def log_measure(self, values: Values) -> NDArray[np.float64]:
+        """Return how much of the encoded space each value stands for, shape (n,), as a logarithm in nats.
+
+        Added to log p(x) of the encoded row it gives the log-probability of the value itself at the precision of its
+        column, whatever the encoding: a lower bound where draws of a neighbouring cell round to the same value. A value
+        of a column without a precision gets a log-density a unit instead.
+        """
 
     @abstractmethod
     def decode(self, x: Matrix, rng: np.random.Generator) -> Values:
@@ -97,8 +110,8 @@ class TableEncoder:
         self._numberings = {name: Numbering.fit(self.schema[name], table.frame[name]) for name in self._anew}
         return self._settle()
 
-    def encode(self, table: Table) -> Matrix:
-        """Encode rows to a matrix of shape (n, D).
+    def encode(self, table: Table, rng: np.random.Generator | None = None) -> Matrix:
+        """Encode rows to a matrix of shape (n, D); with `rng`, shared and rounded numbers are drawn in their stretch.
 
         Raises:
             ValueError: If a value is missing in a column that knows no missing values.
@@ -107,10 +120,17 @@ class TableEncoder:
         for name, encoder in self.encoders.items():
             start, stop = self._spans[name]
             try:
-                x[:, start:stop] = encoder.encode(_values(encoder.column, table.frame[name]))
+                x[:, start:stop] = encoder.encode(_values(encoder.column, table.frame[name]), rng)
             except ValueError as error:
                 raise ValueError(f"column {name!r}: {error}") from error
         return x
+
+    def log_measure(self, table: Table) -> NDArray[np.float64]:
+        """Return how much of the encoded space each row stands for, shape (n,), as a logarithm in nats."""
+        total = np.zeros(len(table))
+        for name, encoder in self.encoders.items():
+            total += encoder.log_measure(_values(encoder.column, table.frame[name]))
+        return total
 
     def decode(
         self, x: Matrix, rng: np.random.Generator, first: int = 0, given: Mapping[str, Category] | None = None

@@ -31,9 +31,13 @@ class CategoryCodes(Encoder):
             for i, (part, size) in enumerate(zip(self.classes.parts, self.classes.sizes, strict=True))
         )
 
-    def encode(self, values: Values) -> Matrix:
+    def encode(self, values: Values, rng: np.random.Generator | None = None) -> Matrix:
         """Write each digit into its column."""
         return np.stack(self.classes.digits(values.astype(np.int64)), axis=1).astype(np.float32)
+
+    def log_measure(self, values: Values) -> NDArray[np.float64]:
+        """Return 0: a class is a class."""
+        return np.zeros(len(values))
 
     def decode(self, x: Matrix, rng: np.random.Generator) -> Values:
         """Round to whole digits; out of range counts as the nearest class."""

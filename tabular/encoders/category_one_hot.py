@@ -33,10 +33,14 @@ class CategoryOneHot(Encoder):
             for part, start, size in zip(self.classes.parts, starts, sizes, strict=True)
         )
 
-    def encode(self, values: Values) -> Matrix:
+    def encode(self, values: Values, rng: np.random.Generator | None = None) -> Matrix:
         """Set a single 1 in each block."""
         digits = self.classes.digits(values.astype(np.int64))
         return np.hstack([one_hot(digit, size) for digit, size in zip(digits, self.classes.sizes, strict=True)])
+
+    def log_measure(self, values: Values) -> NDArray[np.float64]:
+        """Return 0: a class is a class."""
+        return np.zeros(len(values))
 
     def decode(self, x: Matrix, rng: np.random.Generator) -> Values:
         """Take the largest entry of each block."""

@@ -48,7 +48,7 @@ class NumberCodes(Encoder):
             if part == "coarse" or size > 1
         )
 
-    def encode(self, values: Values) -> Matrix:
+    def encode(self, values: Values, rng: np.random.Generator | None = None) -> Matrix:
         """Find each value's spike or cell; a value that training never showed goes to the nearest."""
         numbers, gone = values.astype(np.float64), np.isnan(values)
         coarse, fine = np.zeros(len(values), dtype=np.int64), np.zeros(len(values), dtype=np.int64)
@@ -63,6 +63,15 @@ class NumberCodes(Encoder):
             raise ValueError("a value is missing, but none was in training and the column is not nullable")
         coarse[gone] = self._bins + len(self.spikes)
         return np.stack([coarse, fine], axis=1)[:, : len(self.blocks())].astype(np.float32)
+
+    def log_measure(self, values: Values) -> NDArray[np.float64]:
+        """Return the log-probability of each value within its cell; 0 for spikes and missing values."""
+        numbers = values.astype(np.float64)
+        total = np.zeros(len(numbers))
+        if self._bins:
+            regular = ~np.isnan(numbers) & ~np.isin(numbers, self.spikes)
+            total[regular] = self.cells.log_part(numbers[regular])
+        return total
 
     def decode(self, x: Matrix, rng: np.random.Generator) -> Values:
         """Draw a value inside each row's cell; a spike is itself."""

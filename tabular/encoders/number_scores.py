@@ -15,6 +15,7 @@ from tabular.schema import NUMBER_KINDS
 
 MOST_CELLS = 1000
 CLIP = 5.0
+LEAST = 1e-9
 
 
 class NumberScores(Encoder):
@@ -50,7 +51,7 @@ class NumberScores(Encoder):
             return (Block(column=name, part="score", start=0, stop=1, kind="real"),)
         return (state, Block(column=name, part="score", start=states, stop=states + 1, kind="real", when=0))
 
-    def encode(self, values: Values) -> Matrix:
+    def encode(self, values: Values, rng: np.random.Generator | None = None) -> Matrix:
         """Score the regular values; the score of a spike or a missing value is 0."""
         numbers, gone = values.astype(np.float64), np.isnan(values)
         if gone.any() and not self.missing:
@@ -65,8 +66,21 @@ class NumberScores(Encoder):
             return one_hot(state, self._states)
         regular = ~spiked & ~gone
         score = np.zeros((len(values), 1), dtype=np.float32)
-        score[regular, 0] = _scores(self.cells.share(numbers[regular]))
+        score[regular, 0] = _scores(self._ranks(numbers[regular], rng))
         return score if self._states == 1 else np.hstack([one_hot(state, self._states), score])
+
+    def log_measure(self, values: Values) -> NDArray[np.float64]:
+        """Return the log-width of the scores that each regular value stands for; 0 for spikes and missing values."""
+        numbers = values.astype(np.float64)
+        total = np.zeros(len(numbers))
+        if len(self.cells):
+            regular = ~np.isnan(numbers) & ~np.isin(numbers, self.spikes)
+            low, high = self.cells.span(numbers[regular])
+            score = _scores(self.cells.share(numbers[regular]))
+            point = np.log(np.clip(self.cells.slope(numbers[regular]), LEAST, 1 / LEAST)) + score**2 / 2
+            width = np.log(np.maximum(_scores(high) - _scores(low), LEAST))
+            total[regular] = np.where(high > low, width, point + np.log(2 * np.pi) / 2)
+        return total
 
     def decode(self, x: Matrix, rng: np.random.Generator) -> Values:
         """Take the likeliest state; a regular value is the training quantile of its score."""
@@ -89,6 +103,14 @@ class NumberScores(Encoder):
         self.missing = bool(arrays["missing"][0])
         self.cells = Cells.from_state(arrays)
         return self
+
+    def _ranks(self, numbers: NDArray[np.float64], rng: np.random.Generator | None) -> NDArray[np.float64]:
+        """Return the rank of each regular value, a share of the rows: the middle one of a tie, or one drawn in it."""
+        if rng is None:
+            return self.cells.share(numbers)
+        low, high = self.cells.span(numbers)
+        # Single precision must not carry a level over the edge to the next value.
+        return low + (high - low) * rng.uniform(0.001, 0.999, size=len(numbers))
 
     @property
     def _states(self) -> int:
