@@ -1,4 +1,4 @@
-"""The network that diffusions, flows and scores share: a row under noise, and how much noise, to what is asked of it."""
+"""The network that diffusions, flows and scores share: a row under noise, at a noise level, to what is asked of it."""
 
 import math
 
