@@ -32,7 +32,7 @@ class Bench:
         self.seed = seed
         self.pool = pool
         self._lock = threading.Lock()
-        self._made: dict[str, Evidence | NotComputable] = {}
+        self._made: dict[tuple[str, ...], Evidence | NotComputable] = {}
         self._measured: dict[tuple[str, str], Future[Estimate]] = {}
 
     def measure(
@@ -82,15 +82,16 @@ class Bench:
 
     def _control(self, kind: Kind, name: str, evidence: Evidence, progress: "_Progress") -> Future[Estimate]:
         """Return the answer of one metric on a control's rows, which may still be under way."""
+        rows, make = kind.rows(name.split(".")[0])
         with self._lock:
-            if kind.name not in self._made:
+            if rows not in self._made:
                 try:
-                    self._made[kind.name] = kind.make(evidence, generator(self.seed, "control", kind.name))
+                    self._made[rows] = make(evidence, generator(self.seed, "control", *rows))
                 except NotComputable as reason:
-                    self._made[kind.name] = reason
+                    self._made[rows] = reason
             key = (kind.name, name)
             if key not in self._measured:
-                self._measured[key] = self.pool.submit(self._one, name, self._made[kind.name], progress)
+                self._measured[key] = self.pool.submit(self._one, name, self._made[rows], progress)
             else:
                 progress.step(name)
             return self._measured[key]
@@ -100,7 +101,8 @@ class Bench:
         with self._lock:
             for kind in CONTROLS:
                 if kind.of_model:
-                    self._made.pop(kind.name, None)
+                    for rows in [rows for rows in self._made if rows[0] == kind.name]:
+                        del self._made[rows]
                     for key in [key for key in self._measured if key[0] == kind.name]:
                         del self._measured[key]
 

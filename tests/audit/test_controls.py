@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audit.controls import CONTROLS, PASTED, copy, fresh, paste, shuffled
-from audit.core import Declared, Evidence, NotComputable
+from audit.controls import CONTROLS, OF_MODELS, PASTED, Make, copy, dealt, fresh, paste, shuffled
+from audit.core import QUESTIONS, Declared, Evidence, NotComputable
 from tests.audit.conftest import Real, with_units
 
 
@@ -24,11 +24,29 @@ def test_the_fresh_control_uses_every_real_row_once(real: Real, rng: np.random.G
     assert len(made.holdout) == pytest.approx(len(real.holdout) * 5 / 6, rel=0.01)
 
 
-def test_persons_stay_on_one_side_of_the_fresh_control(real: Real, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("make", [fresh, dealt])
+def test_persons_stay_on_one_side_of_the_fresh_control(make: Make, real: Real, rng: np.random.Generator) -> None:
     tables = [with_units(table, 8, 10_000 * place) for place, table in enumerate((real.train, real.holdout))]
-    made = fresh(Evidence(*tables, tables[1]), rng)
+    made = make(Evidence(*tables, tables[1]), rng)
     persons = [set(table.frame["person"]) for table in (made.train, made.holdout, made.synthetic)]
     assert not (persons[0] & persons[1]) and not (persons[0] & persons[2]) and not (persons[1] & persons[2])
+
+
+def test_models_learn_from_a_third_of_all_real_rows_as_if_synthetic(real: Real, rng: np.random.Generator) -> None:
+    made = dealt(real.evidence(real.fresh), rng)
+    whole = np.sort(np.concatenate([keys(real.train), keys(real.holdout)]))
+    tables = (made.train, made.holdout, made.synthetic)
+    assert (np.sort(np.concatenate([keys(table) for table in tables])) == whole).all()
+    assert [len(table) for table in tables] == pytest.approx([len(whole) / 3] * 3, abs=1)
+    for table in tables:
+        assert np.isin(keys(table), keys(real.train)).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_only_what_models_learn_from_is_dealt_anew(real: Real) -> None:
+    made = {question: {kind.name: kind.rows(question)[1] for kind in CONTROLS} for question in QUESTIONS}
+    assert {question for question, kinds in made.items() if kinds["fresh"] is dealt} == set(OF_MODELS)
+    assert all(kinds["fresh"] is fresh for question, kinds in made.items() if question not in OF_MODELS)
+    assert all(kinds["copy"] is copy for kinds in made.values())
 
 
 def test_a_copy_is_the_training_rows(real: Real, rng: np.random.Generator) -> None:
@@ -67,3 +85,5 @@ def test_controls_are_seeded_and_keep_what_was_declared(kind, real: Real) -> Non
 def test_too_few_rows_say_so(real: Real, rng: np.random.Generator) -> None:
     with pytest.raises(NotComputable, match="too few"):
         fresh(Evidence(real.train, real.holdout.take(np.arange(1)), real.fresh), rng)
+    with pytest.raises(NotComputable, match="too few"):
+        dealt(Evidence(real.train.take(np.arange(1)), real.holdout.take(np.arange(1)), real.fresh), rng)
