@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from audit.core import Evidence
-from audit.report.document import Check, ColumnRecord, Document, Inputs, ModelAudit, Rows, Run
+from audit.report.document import ColumnRecord, Document, Inputs, ModelAudit, Rows, Run
 from audit.report.marginals import marginals
-from pipeline.contract import build_suite, run_suite
+from pipeline.contract import hold
 from pipeline.dossier import answers, commit, environment, write_report
 from pipeline.errors import Mistake
 from pipeline.estimates import Measured
@@ -83,7 +83,7 @@ def appraise(
         measured = place.measure(
             evidence, None, gated, lambda share, name: show("audit", 0.05 + 0.9 * share, name), reach
         )
-    contract = _contract(schema, evidence)
+    contract = tuple(hold(schema, given.made(schema)))
     broken = tuple(each.sentence for each in contract if not each.success)
     better = {each: metric(each).better for each in metrics()}
     verdict = judge(gates, found(measured, broken), better, datetime.now(UTC).date(), moot)
@@ -123,11 +123,6 @@ def _prepare_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Mistake(f"--out {folder}: is no folder that can be written to: {error.strerror}") from error
-
-
-def _contract(schema: Schema, evidence: Evidence) -> tuple[Check, ...]:
-    results = run_suite(build_suite(schema), evidence.synthetic)
-    return tuple(Check.model_validate(result.model_dump(mode="json")) for result in results)
 
 
 def _judged(given: Given, evidence: Evidence, verdict: Verdict, measured: Measured, name: str) -> ModelAudit:

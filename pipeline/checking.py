@@ -14,8 +14,6 @@ from pipeline.policies import asked, policy
 from pipeline.stages import Call
 from pipeline.steps import fingerprint, once
 from pipeline.workspace import read_json, write_json, write_parquet
-from tabular.schema import Schema
-from tabular.table import Table
 
 
 def contract(this: Call) -> dict[str, JsonValue]:
@@ -62,23 +60,17 @@ def check(this: Call) -> dict[str, JsonValue]:
     mark = fingerprint({"model": name}, [workspace.suite, *parts])
 
     def join_and_check() -> None:
-        from pipeline.contract import build_suite, run_suite
+        from pipeline.contract import hold
 
         rows = pa.concat_tables(pq.read_table(path) for path in parts)
-        schema = published(schema_of(workspace))
-        table, _ = Table.coerce(schema, rows.to_pandas(date_as_object=False))
+        schema = schema_of(workspace).published
         write_parquet(workspace.synthetic(name), rows, {"lookalike.label": "synthetic"})
-        found = run_suite(build_suite(schema), table)
+        found = hold(schema, rows.to_pandas(date_as_object=False))
         write_json(workspace.contract(name), [result.model_dump(mode="json") for result in found])
 
     once(workspace, f"check.{name}", mark, [workspace.synthetic(name), workspace.contract(name)], join_and_check)
     this.show(f"check {name}", 1.0, "done")
     return {"model": name, "synthetic": str(workspace.synthetic(name))}
-
-
-def published(schema: Schema) -> Schema:
-    """Return the schema of synthetic tables: the real one without its free text."""
-    return Schema(columns=tuple(column for column in schema.columns if column.kind != "text"))
 
 
 def demanded(this: Call) -> tuple[tuple[Asked, ...], tuple[NotAsked, ...]]:
@@ -87,7 +79,7 @@ def demanded(this: Call) -> tuple[tuple[Asked, ...], tuple[NotAsked, ...]]:
     Raises:
         Mistake: If the policy, a waiver or a declaration is wrong.
     """
-    schema = published(schema_of(this.workspace))
+    schema = schema_of(this.workspace).published
     known = declared(this.spec, schema)
     return asked(policy(this.spec.policy, this.workspace.root), this.spec, schema, known, deep=this.spec.deep)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from audit.report.answers import Check
@@ -14,9 +15,13 @@ from tabular.coercion import written
 from tabular.rules import Rule
 from tabular.schema import Category, Column, Physical, Schema
 from tabular.table import Table
+from tabular.widening import widened
 
 MOST_LISTED = 1000
 SUITE_NAME = "contract"
+COLUMNS = "expect_table_columns_to_match_ordered_list"
+TYPE = "expect_column_values_to_be_of_type"
+NULL = "expect_column_values_to_not_be_null"
 DECLARED_RULE = "expect_declared_rules_to_hold"
 NO_RULE = 0.005
 TYPES: dict[Physical, tuple[str, str]] = {
@@ -40,7 +45,7 @@ def build_suite(schema: Schema) -> JsonValue:
     microseconds.
     """
     expectations: list[JsonValue] = [
-        _expectation("expect_table_columns_to_match_ordered_list", column_list=list(schema.names)),
+        _expectation(COLUMNS, column_list=list(schema.names)),
         _expectation("expect_table_row_count_to_be_between", min_value=1),
     ]
     for column in schema.columns:
@@ -84,6 +89,35 @@ def run_suite(suite: JsonValue, table: Table) -> list[Check]:
     return sorted(checks, key=lambda check: order[(check.expectation, check.column)])
 
 
+def hold(schema: Schema, frame: pd.DataFrame) -> list[Check]:
+    """Hold rows that need not fit a schema against its suite, so that each fault is told as what it is.
+
+    Cast to the schema itself, a number out of range or an unknown category would be missing, and be told as missing.
+
+    Args:
+        schema: What the rows must keep.
+        frame: Rows as they were made, shape (n, columns).
+
+    Returns:
+        As `run_suite`; of columns that the frame lacks, only that they are not there.
+    """
+    table, unreadable = Table.coerce(widened(schema, frame), frame)
+    given = frame.reset_index(drop=True)
+    absent = [name for name in schema.names if name not in given]
+    checks: list[Check] = []
+    for check in run_suite(build_suite(schema), Table(schema, table.frame)):
+        name = check.column
+        if name is None and absent and check.expectation == COLUMNS:
+            sentence = f"columns are not there: {', '.join(map(repr, absent))}"
+            check = check.model_copy(update={"success": False, "sentence": sentence})
+        if name is None or name not in absent:
+            odd = np.zeros(len(given), dtype=bool)
+            if name is not None:
+                odd = unreadable[name].to_numpy() & given[name].notna().to_numpy()
+            checks.append(_of_the_readable(check, schema, odd, given))
+    return checks
+
+
 def run_rules(rules: Sequence[Rule], table: Table) -> list[Check]:
     """Hold real rows against declared rules: one result each, in their order, with the share of rows that break it."""
     checks: list[Check] = []
@@ -109,9 +143,9 @@ def _expectation(kind: str, **kwargs: JsonValue) -> dict[str, JsonValue]:
 
 def _of_column(column: Column) -> Iterator[dict[str, JsonValue]]:
     name = column.name
-    yield _expectation("expect_column_values_to_be_of_type", column=name, type_=TYPES[column.physical][0])
+    yield _expectation(TYPE, column=name, type_=TYPES[column.physical][0])
     if not column.nullable:
-        yield _expectation("expect_column_values_to_not_be_null", column=name)
+        yield _expectation(NULL, column=name)
     if column.is_code and len(column.categories) > MOST_LISTED:
         yield _expectation(
             "expect_column_unique_value_count_to_be_between", column=name, max_value=len(column.categories)
@@ -184,24 +218,46 @@ def _check(result: Mapping[str, JsonValue], schema: Schema) -> Check:
 
 
 def _sentence(kind: str, kwargs: Mapping[str, JsonValue], success: bool, share: float | None, schema: Schema) -> str:
-    """Say what was asked and, where it does not hold, for how many rows."""
-    if kind == "expect_table_columns_to_match_ordered_list":
+    """Say what was asked and, where it does not hold, for how many values."""
+    if kind == COLUMNS:
         return f"the {len(schema.columns)} columns are {'' if success else 'not '}the schema's, in its order"
     if kind == "expect_table_row_count_to_be_between":
         return "there is at least one row" if success else "there are no rows"
     name = str(kwargs["column"])
-    listed = {
-        "expect_column_values_to_be_of_type": f"be {TYPES[schema[name].physical][1]}",
-        "expect_column_values_to_not_be_null": "not be missing",
-        "expect_column_values_to_be_in_set": f"be one of {_shortly(schema[name].categories)}",
-        "expect_column_unique_value_count_to_be_between": f"be of at most {kwargs.get('max_value')} categories",
-        "expect_column_values_to_be_between": f"lie {_range(schema[name])}",
-        "expect_column_values_to_be_unique": "not repeat",
-    }
-    wanted = f"column {name!r}: values must {listed[kind]}"
+    wanted, breach = {
+        TYPE: (f"be {TYPES[schema[name].physical][1]}", "are not"),
+        NULL: ("not be missing", "are"),
+        "expect_column_values_to_be_in_set": (f"be one of {_shortly(schema[name].categories)}", "are not"),
+        "expect_column_unique_value_count_to_be_between": (
+            f"be of at most {kwargs.get('max_value')} categories",
+            "there are more",
+        ),
+        "expect_column_values_to_be_between": (f"lie {_range(schema[name])}", "lie outside"),
+        "expect_column_values_to_be_unique": ("not repeat", "do"),
+    }[kind]
+    said = f"column {name!r}: values must {wanted}"
     if success:
-        return wanted
-    return f"{wanted}, but {'they do not' if share is None else f'{share:.3%} of the rows do not'}"
+        return said
+    if kind == "expect_column_unique_value_count_to_be_between":
+        return f"{said}, but {breach}"
+    return f"{said}, but {'they' if share is None else f'{share:.3%} of them'} {breach}"
+
+
+def _of_the_readable(check: Check, schema: Schema, odd: NDArray[np.bool_], given: pd.DataFrame) -> Check:
+    """Tell values that cannot be read as what they are: of another type, not missing.
+
+    Args:
+        check: What the suite says of a column, in which such values are missing.
+        schema: The schema.
+        odd: Values that cannot be read, shape (n,).
+        given: The rows as they were made.
+    """
+    if check.column is None or check.expectation not in (TYPE, NULL) or not odd.any():
+        return check
+    missing = given[check.column].isna().to_numpy()
+    share = float(missing.mean()) if check.expectation == NULL else float(odd.sum() / (~missing).sum())
+    sentence = _sentence(check.expectation, {"column": check.column}, share == 0, share, schema)
+    return check.model_copy(update={"success": share == 0, "unexpected": share, "sentence": sentence})
 
 
 def _range(column: Column) -> str:

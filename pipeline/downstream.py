@@ -10,7 +10,6 @@ from pydantic import JsonValue
 from audit.intervals import auc
 from audit.learner import Trees, answers, learn
 from audit.reading import features
-from pipeline.checking import published
 from pipeline.errors import Mistake
 from pipeline.making import real_rows, schema_of
 from pipeline.spec import Spec
@@ -36,7 +35,7 @@ def train_downstream(workspace: Workspace, release: str, rows: Path) -> Path:
     Raises:
         Mistake: If the table has no target, or no known value of it to learn from.
     """
-    schema = published(schema_of(workspace))
+    schema = schema_of(workspace).published
     target = schema.target
     if target is None or not target.is_modelled:
         raise Mistake(f"run {workspace.run}: the specification names no target to predict")

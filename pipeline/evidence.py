@@ -5,7 +5,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from audit.core import Evidence, Names
-from pipeline.checking import published
 from pipeline.declarations import declared
 from pipeline.making import real_rows, schema_of
 from pipeline.spec import Spec
@@ -16,7 +15,7 @@ from tabular.table import Table
 
 def gather(workspace: Workspace, name: str, spec: Spec) -> Evidence:
     """Read what an audit of one model looks at."""
-    schema = published(schema_of(workspace))
+    schema = schema_of(workspace).published
     rows = pq.read_table(workspace.synthetic(name)).to_pandas(date_as_object=False)
     synthetic, broken = Table.coerce(schema, rows)
     real = [real_rows(workspace, part) for part in ("train", "holdout")]

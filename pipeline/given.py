@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from audit.core import Evidence
-from pipeline.checking import published
 from pipeline.declarations import declared
 from pipeline.errors import Mistake
 from pipeline.evidence import names_of
@@ -44,9 +43,9 @@ class Given:
             Mistake: If a source cannot be read.
         """
         return cls(
-            load(_source(spec, root, real), root),
-            None if holdout is None else load(_source(spec, root, holdout), root),
-            load(_source(spec, root, synthetic), root),
+            load(source_of(spec, root, real), root),
+            None if holdout is None else load(source_of(spec, root, holdout), root),
+            load(source_of(spec, root, synthetic), root),
             spec,
         )
 
@@ -61,21 +60,19 @@ class Given:
         """
         parts = [self.real.frame] + ([] if self.holdout is None else [self.holdout.frame])
         frame = pd.concat(parts, ignore_index=True)
-        rows = self.synthetic.frame
         overrides: Mapping[str, Override] = {}
         notes: tuple[str, ...] = ()
         if self.spec is not None:
             frame, overrides = apply(self.spec, frame)
         try:
             whole = infer_schema(frame, overrides)
-            schema = _unbounded(published(whole), overrides)
+            schema = _unbounded(whole.published, overrides)
             if self.spec is None:
                 schema, notes = _guessed(schema, frame)
             real = Table.conform(schema, frame)
         except ValueError as error:
             raise Mistake(f"the real rows: {error}") from error
-        if self.spec is not None and not set(schema.names) <= set(rows.columns):
-            rows, _ = apply(self.spec, rows)
+        rows = self.made(schema)
         missing = [name for name in schema.names if name not in rows.columns and schema[name].is_modelled]
         if len(missing) == len(schema.modelled):
             raise Mistake(f"the synthetic table shares no column with the real one; wanted {', '.join(missing[:10])}")
@@ -88,6 +85,17 @@ class Given:
         tables = (real.take(train), real.take(holdout), synthetic)
         return Evidence(*tables, mask, declared=known, seed=seed, names=names), schema, notes
 
+    def made(self, schema: Schema) -> pd.DataFrame:
+        """Return the synthetic rows as they were given, under the schema's names.
+
+        Raises:
+            Mistake: If the specification's columns are not theirs.
+        """
+        rows = self.synthetic.frame
+        if self.spec is None or set(schema.names) <= set(rows.columns):
+            return rows
+        return apply(self.spec, rows)[0]
+
     def _sides(self, real: Table) -> tuple[Rows, Rows]:
         """Return which of the real rows the generator learned from, and which it never saw."""
         if self.holdout is not None:
@@ -97,7 +105,8 @@ class Given:
         return split(real.frame, unit, HELD_BACK, generator(0, "audit", "split"))
 
 
-def _source(spec: Spec | None, root: Path, path: str) -> Source:
+def source_of(spec: Spec | None, root: Path, path: str) -> Source:
+    """Return how to read a table: as the specification says, if there is one, but from another place."""
     if "://" not in path and not (root / path).exists():
         path = str(Path(path).expanduser().resolve())
     if spec is None:

@@ -6,15 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from pipeline.declarations import declared_mistakes
 from pipeline.errors import Mistake
-from pipeline.making import shards
+from pipeline.making import schema_of, shards
 from pipeline.places import masked
 from pipeline.sources import Loaded, load
 from pipeline.spec import Spec
 from pipeline.split import split
 from pipeline.stages import Call
 from pipeline.steps import fingerprint, generator, once
-from pipeline.view import apply
+from pipeline.view import apply, naming_mistakes
 from pipeline.workspace import sha256, write_json, write_parquet, write_text
 from tabular.infer import Override, infer_schema
 from tabular.table import Table
@@ -29,6 +30,7 @@ def ingest(this: Call) -> dict[str, JsonValue]:
     this.show("ingest", 0.05, f"run {workspace.run}: reading {masked(spec.source.path)}")
     loaded = load(spec.source, workspace.root)
     this.show("ingest", 0.6, f"{loaded.rows:,} rows read")
+    _refuse(naming_mistakes(spec, [str(name) for name in loaded.frame.columns]))
     # What is done with the rows afterwards (models, demands, schedule) changes nothing here.
     inputs = spec.model_dump(
         mode="json", include={"columns", "other_columns", "target", "task", "unit", "holdout", "seed"}
@@ -37,9 +39,16 @@ def ingest(this: Call) -> dict[str, JsonValue]:
     mark = fingerprint({**inputs, "reading": reading, "source": loaded.sha256}, [])
     outputs = [workspace.schema, workspace.train, workspace.holdout, workspace.source]
     once(workspace, "ingest", mark, outputs, lambda: _write(this, loaded))
+    # Rows that were read before are not written again, but what is declared of them may be new.
+    _refuse(declared_mistakes(spec, schema_of(workspace)))
     write_text(workspace.spec_file, spec.dump())
     this.show("ingest", 1.0, f"{loaded.rows:,} rows")
     return {"spec": str(workspace.spec_file), "models": list(spec.models), "shards": shards(this)}
+
+
+def _refuse(mistakes: list[str]) -> None:
+    if mistakes:
+        raise Mistake("\n".join(mistakes))
 
 
 def _write(this: Call, loaded: Loaded) -> None:
@@ -53,7 +62,7 @@ def _write(this: Call, loaded: Loaded) -> None:
     if not schema.modelled:
         kinds = ", ".join(f"{column.name!r} is {column.kind}" for column in schema.columns)
         raise Mistake(f"{masked(spec.source.path)}: no column is left for a model to learn ({kinds})")
-    _check_target(spec, table)
+    _refuse([*_target_mistakes(spec, table), *declared_mistakes(spec, schema)])
     rng = generator(spec.seed, "ingest", "split")
     train, holdout = split(table.frame, spec.unit, spec.holdout, rng)
     write_parquet(workspace.train, table.take(train).to_arrow())
@@ -86,17 +95,17 @@ def _with_task(spec: Spec, overrides: Mapping[str, Override]) -> dict[str, Overr
     return changed
 
 
-def _check_target(spec: Spec, table: Table) -> None:
+def _target_mistakes(spec: Spec, table: Table) -> list[str]:
     target = table.schema.target
     if target is None:
-        return
+        return []
     if not target.is_modelled:
-        raise Mistake(f"target {target.name!r}: it is {target.kind}, which no model learns; name its kind in columns")
+        return [f"target {target.name!r}: it is {target.kind}, which no model learns; name its kind in columns"]
     if spec.task == "regression" and not target.is_number:
-        raise Mistake(f"target {target.name!r}: it is {target.kind}, and a regression needs numbers")
-    present = table.frame[target.name].dropna()
-    if present.nunique() < 2:
-        raise Mistake(f"target {target.name!r}: got one class only, wanted at least two")
+        return [f"target {target.name!r}: it is {target.kind}, and a regression needs numbers"]
+    if table.frame[target.name].dropna().nunique() < 2:
+        return [f"target {target.name!r}: got one class only, wanted at least two"]
+    return []
 
 
 def _units(table: Table, train: NDArray[np.int64], holdout: NDArray[np.int64]) -> dict[str, JsonValue]:

@@ -25,21 +25,10 @@ from pipeline.versions import installed
 from pipeline.workspace import Workspace, read_json, sha256
 
 LOCK_FILE = "requirements.lock"
-PACKAGES = (
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "scikit-learn",
-    "scipy",
-    "torch",
-    "safetensors",
-    "pydantic",
-    "sdmetrics",
-    "dvc",
-)
+PACKAGES = tuple("numpy pandas pyarrow scikit-learn scipy torch safetensors pydantic sdmetrics dvc".split())
 PASSING: Mapping[str, bool | set[str]] = {
     **dict.fromkeys(("release", "version", "who", "when", "code", "packages"), True),
-    "hashes": {"report", "audit", "public_report", "public_audit"},
+    "hashes": {"report", "audit", "public_report", "public_audit", "columns"},
     "gates": True,
     "controls": True,
 }
@@ -111,6 +100,7 @@ class Hashes(Part):
         audit: The audit for programs (`audit.json`).
         public_report: The page without anything that only few real rows hold (`report.public.html`).
         public_audit: The same for programs (`audit.public.json`).
+        columns: The schema that the real rows were read with (`schema.json`).
     """
 
     source: str | None
@@ -124,6 +114,7 @@ class Hashes(Part):
     audit: str
     public_report: str | None = None
     public_audit: str | None = None
+    columns: str | None = None
 
 
 class Code(Part):
@@ -282,6 +273,7 @@ def _hashes(workspace: Workspace, model: str) -> Hashes:
         audit=sha256(workspace.audit),
         public_report=sha256(workspace.public_report),
         public_audit=sha256(workspace.public_audit),
+        columns=sha256(workspace.schema),
     )
 
 

@@ -39,13 +39,14 @@ def verify(
 def diff(
     a: Annotated[str, typer.Argument(help="Release, e.g. rand_health-v1.")],
     b: Annotated[str, typer.Argument(help="Release to compare it with, or new real rows: a file or URL.")],
-    check: Annotated[bool, typer.Option("--check", help="End with 1 if a metric is worse beyond chance.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="End with 1 if a gate is worse beyond chance, all gates together.")
+    ] = False,
     as_json: Json = False,
     root: Root = None,
 ) -> None:
     """Show what changed between two releases, or how a release stands to new real rows, with intervals."""
     from pipeline import tracing
-    from pipeline.drift import worsened
     from pipeline.drifting import since
     from pipeline.release_tables import show_difference, show_drift
     from pipeline.releases import list_releases
@@ -65,7 +66,7 @@ def diff(
         show_difference(out, a, b, difference)
     else:
         show_drift(out, a, "new rows", drifted)
-    if check and worsened(drifted.metrics):
+    if check and drifted.alarm.worse:
         raise typer.Exit(1)
 
 

@@ -109,6 +109,9 @@ def show_drift(console: Console, a: str, b: str, drifted: Drifted) -> None:
         word = Text(drift.word, style={"worse": "red", "better": "green"}.get(drift.word, ""))
         table.add_row(drift.metric, _shown(drift.before), _shown(drift.after), gap, word)
     console.print(table)
+    for outside in drifted.outside:
+        console.print(Text(outside.sentence))
+    console.print(Text(drifted.alarm.sentence, style="red" if drifted.alarm.worse else ""))
 
 
 def _sides(change: Change) -> tuple[Text, Text]:

@@ -22,9 +22,9 @@ from pipeline.workspace import Workspace, write_bytes, write_parquet, write_text
 
 STEPS = ("start", "stage", "rows", "track", "push", "place", "commit", "publish", "index", "configure", "end")
 ROWS, POINTER, MANIFEST = "synthetic.parquet", "synthetic.parquet.dvc", "manifest.json"
-REPORT, AUDIT, SPEC, IGNORE = "report.html", "audit.json", "spec.yaml", ".gitignore"
+REPORT, AUDIT, SPEC, SCHEMA, IGNORE = "report.html", "audit.json", "spec.yaml", "schema.json", ".gitignore"
 PUBLIC = ("report.public.html", "audit.public.json")
-IN_GIT = (MANIFEST, REPORT, AUDIT, *PUBLIC, *CARDS, SPEC, IGNORE, POINTER)
+IN_GIT = (MANIFEST, REPORT, AUDIT, *PUBLIC, *CARDS, SPEC, SCHEMA, IGNORE, POINTER)
 WAIT = 600.0
 
 
@@ -175,6 +175,7 @@ class _Publication:
         staged.mkdir()
         write_bytes(staged / MANIFEST, content)
         copies = {REPORT: self.workspace.report, AUDIT: self.workspace.audit, SPEC: self.workspace.spec_file}
+        copies[SCHEMA] = self.workspace.schema
         copies |= dict(zip(PUBLIC, (self.workspace.public_report, self.workspace.public_audit), strict=True))
         for name, source in copies.items():
             write_bytes(staged / name, source.read_bytes())

@@ -18,7 +18,7 @@ from pipeline.git import Repository
 from pipeline.hashing import folder_sha256, rows_sha256
 from pipeline.manifest import LOCK_FILE, Manifest, code_facts, code_root, source_sha256
 from pipeline.places import digest, expand, local_file
-from pipeline.releases import AUDIT, MANIFEST, POINTER, PUBLIC, REPORT, SPEC, Release, find_release, folder_of
+from pipeline.releases import AUDIT, MANIFEST, POINTER, PUBLIC, REPORT, SCHEMA, SPEC, Release, find_release, folder_of
 from pipeline.spec import Source
 from pipeline.workspace import Workspace, sha256
 
@@ -120,6 +120,7 @@ def _files(repository: Repository, release: Release) -> Iterator[Check]:
     yield _check("manifest in git", release.manifest_sha256, kept)
     pointer = hashlib.sha256(_published(repository, release, POINTER)).hexdigest()
     wanted = {MANIFEST: release.manifest_sha256, REPORT: hashes.report, AUDIT: hashes.audit, SPEC: hashes.spec}
+    wanted |= {} if hashes.columns is None else {SCHEMA: hashes.columns}
     for name in (*PUBLIC, *CARDS):
         content = repository.read(release.commit, f"{folder_of(release.manifest)}/{name}")
         wanted |= {} if content is None else {name: hashlib.sha256(content).hexdigest()}

@@ -139,6 +139,11 @@ class Schema(BaseModel):
         """Columns that the bias audit looks at."""
         return tuple(column for column in self.columns if column.sensitive)
 
+    @property
+    def published(self) -> Self:
+        """The schema of synthetic tables: this one without its free text."""
+        return self.model_copy(update={"columns": tuple(column for column in self.columns if column.kind != "text")})
+
     def __getitem__(self, name: str) -> Column:
         """Return the column of that name.
 

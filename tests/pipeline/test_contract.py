@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.contract import MOST_LISTED, build_suite, run_suite
+from pipeline.contract import MOST_LISTED, build_suite, hold, run_suite
 from pipeline.sources import load
 from pipeline.spec import Source
 from tabular.infer import Override, infer_schema
@@ -113,7 +113,9 @@ def test_what_breaks_is_named_with_its_share() -> None:
         ("i", "expect_column_values_to_be_unique"): 0.5,
         ("d", "expect_column_values_to_be_between"): 0.25,
     }
-    assert "lie from 0 to 9, but" in broken[("n", "expect_column_values_to_be_between")].sentence
+    assert broken[("d", "expect_column_values_to_be_between")].sentence.startswith(
+        "column 'd': values must lie from 19"
+    )
 
 
 def test_no_rows_and_columns_in_another_order_are_seen() -> None:
@@ -140,3 +142,85 @@ def test_an_identifier_that_repeats_is_not_asked_to_be_unique() -> None:
     table = conform(frame)
     assert table.schema["customer_id"].kind == "identifier"
     assert all(check.success for check in run_suite(build_suite(table.schema), table))
+
+
+HELD = Schema(
+    columns=(
+        Column(name="n", kind="integer", physical="integer", minimum=0, maximum=9),
+        Column(name="r", kind="continuous", physical="real", minimum=0, nullable=True),
+        Column(name="w", kind="categorical", physical="text", categories=("a", "b")),
+        Column(name="i", kind="identifier", physical="integer", unique=True),
+        Column(name="d", kind="date", physical="date", minimum=0, maximum=86_400_000_000),
+        Column(name="t", kind="boolean", physical="boolean", categories=(False, True), nullable=True),
+    )
+)
+WELL = pd.DataFrame(
+    {
+        "n": [0, 9, 4, 5],
+        "r": [0.0, 1e9, np.nan, 2.5],
+        "w": ["a", "b", "b", "a"],
+        "i": [1, 2, 3, 4],
+        "d": pd.to_datetime(["1970-01-01", "1970-01-02"] * 2),
+        "t": [True, None, False, True],
+    }
+)
+
+
+def said(frame: pd.DataFrame, schema: Schema = HELD) -> list[str]:
+    return [check.sentence for check in hold(schema, frame) if not check.success]
+
+
+def with_cell(name: str, value: object) -> pd.DataFrame:
+    frame = WELL.astype(object)
+    frame.loc[1, name] = value
+    return frame
+
+
+def test_rows_that_keep_the_contract_are_told_so() -> None:
+    assert said(WELL) == []
+    assert "column 'n': values must lie from 0 to 9" in [check.sentence for check in hold(HELD, WELL)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("n", 99, "column 'n': values must lie from 0 to 9, but 25.000% of them lie outside"),
+        ("n", -1, "column 'n': values must lie from 0 to 9, but 25.000% of them lie outside"),
+        ("r", -1, "column 'r': values must lie from 0, but 33.333% of them lie outside"),
+        ("d", "1969-12-31", "column 'd': values must lie from 1970-01-01 to 1970-01-02, "
+         "but 25.000% of them lie outside"),
+        ("w", "c", "column 'w': values must be one of 'a', 'b', but 25.000% of them are not"),
+        ("n", None, "column 'n': values must not be missing, but 25.000% of them are"),
+        ("w", None, "column 'w': values must not be missing, but 25.000% of them are"),
+        ("n", "nine", "column 'n': values must be whole numbers, but 25.000% of them are not"),
+        ("n", 3.5, "column 'n': values must be whole numbers, but 25.000% of them are not"),
+        ("r", "much", "column 'r': values must be numbers, but 33.333% of them are not"),
+        ("d", "soon", "column 'd': values must be days, but 25.000% of them are not"),
+        ("t", "perhaps", "column 't': values must be true or false, but 25.000% of them are not"),
+        ("i", 3, "column 'i': values must not repeat, but 50.000% of them do"),
+    ],
+)  # fmt: skip
+def test_each_fault_has_its_own_sentence_and_no_other(name: str, value: object, sentence: str) -> None:
+    assert said(with_cell(name, value)) == [sentence]
+
+
+def test_two_faults_of_one_column_are_told_apart() -> None:
+    frame = WELL.astype(object).assign(n=[None, 99, "nine", 5])
+    assert said(frame) == [
+        "column 'n': values must be whole numbers, but 33.333% of them are not",
+        "column 'n': values must not be missing, but 25.000% of them are",
+        "column 'n': values must lie from 0 to 9, but 50.000% of them lie outside",
+    ]
+
+
+def test_too_many_categories_and_no_rows_have_their_sentences() -> None:
+    names = tuple(f"c{place}" for place in range(MOST_LISTED + 1))
+    schema = Schema(columns=(Column(name="w", kind="categorical", physical="text", categories=names),))
+    assert said(pd.DataFrame({"w": [*names, "new"]}), schema) == [
+        f"column 'w': values must be of at most {len(names)} categories, but there are more"
+    ]
+    assert said(pd.DataFrame({"w": pd.Series([], dtype=object)}), schema) == ["there are no rows"]
+
+
+def test_a_column_that_is_not_there_is_said_once() -> None:
+    assert said(WELL.drop(columns=["n", "t"])) == ["columns are not there: 'n', 't'"]

@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from audit.core import Estimate, Interval
 from audit.intervals import wilson
-from pipeline.drift import Drift, compare, worsened
+from pipeline.drift import LEVEL, Drift, alarm, compare, holm
 
 OPPOSITE = {"worse": "better", "better": "worse"}
 
@@ -37,7 +39,8 @@ def test_only_a_difference_beyond_both_intervals_is_one(before: float, after: fl
     told = drift(found(before), found(after), better)
     assert told.word == word
     assert word in told.sentence
-    assert worsened([told]) == (word == "worse")
+    assert bool(alarm([told], ["a.b"]).worse) == (word == "worse")
+    assert not alarm([told], []).worse
 
 
 def test_half_widths_add_in_quadrature() -> None:
@@ -80,14 +83,14 @@ def test_two_releases_of_one_quality_seldom_differ() -> None:
         (found(1), Estimate(value=None, not_computed="too few rows"), "lower", "second release: too few rows"),
         (found(1), found(2), "none", "neither a higher nor a lower value is better"),
         (found(1, None), found(2), "lower", "first release has no interval"),
-        (found(1, reference=0.0), found(2, reference=1.0), "lower", "fresh real rows score 1, and scored 0"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_compared_says_why(before: Estimate, after: Estimate, better: str, words: str) -> None:
     told = drift(before, after, better)
     assert (told.word, told.difference, told.interval) == ("not comparable", None, None)
     assert words in told.sentence
-    assert not worsened([told])
+    assert not alarm([told], ["a.b"]).worse
+    assert alarm([told], ["a.b"]).compared == 0
 
 
 def test_counts_over_all_rows_are_certain() -> None:
@@ -108,3 +111,64 @@ def test_a_metric_of_one_release_only_is_told_and_what_is_worse_comes_first() ->
     ]
     assert "second release does not have it" in told[1].sentence
     assert Drift.model_validate_json(told[0].model_dump_json()) == told[0]
+
+
+def test_where_fresh_real_rows_moved_too_the_distance_from_them_is_compared() -> None:
+    told = drift(found(1, reference=0.0), found(2, reference=1.0))
+    half = 2 * 0.1  # four half-widths of 0.1 in quadrature
+    assert (told.word, told.difference) == ("no difference shown", 0.0)
+    assert told.interval is not None
+    assert (told.interval.low, told.interval.high) == pytest.approx((-half, half))
+    assert "from fresh real rows, which score 1 and scored 0" in told.sentence
+    assert drift(found(1, reference=0.0), found(3, reference=1.0)).word == "worse"
+    same = drift(found(1, reference=0.5), found(1.2, reference=0.5))
+    assert same.difference == pytest.approx(0.2) and "fresh" not in same.sentence
+
+
+def test_the_paired_gap_is_the_distance_where_there_is_one() -> None:
+    ends = {"gap": 0.5, "gap_interval": Interval(low=0.4, high=0.6)}
+    told = drift(
+        found(1, reference=0.5).model_copy(update=ends),
+        found(2, reference=1.5).model_copy(update={**ends, "gap": 0.55}),
+    )
+    assert told.difference == pytest.approx(0.05)
+
+
+@given(st.floats(-4, 4), st.floats(0.01, 3))
+@settings(deadline=None)
+def test_the_p_value_is_that_of_the_normal_test(gap: float, half: float) -> None:
+    told = drift(found(0.0, half), found(gap, half))
+    z = gap / (np.hypot(half, half) / norm.ppf(0.975))
+    assert told.p == pytest.approx(2 * norm.sf(abs(z)), abs=1e-9)
+    assert (told.p < 0.05) == (told.word != "no difference shown") or told.p == pytest.approx(0.05)
+
+
+@given(st.lists(st.floats(0, 1), max_size=30))
+@settings(deadline=None)
+def test_holm_agrees_with_statsmodels(values: list[float]) -> None:
+    named = {f"m{place}": value for place, value in enumerate(values)}
+    wanted = multipletests(values, LEVEL, "holm")[0].tolist() if values else []
+    assert {name for name, is_one in zip(named, wanted, strict=True) if is_one} == set(holm(named))
+
+
+def test_forty_gates_that_did_not_change_raise_an_alarm_once_in_twenty_times_at_most() -> None:
+    rng = np.random.default_rng(0)
+    alarms = 0
+    for _ in range(1_000):
+        names = [f"a.m{place}" for place in range(40)]
+        sides = [
+            {name: found(value, 1.96) for name, value in zip(names, rng.normal(size=40), strict=True)} for _ in "ab"
+        ]
+        told = compare(*sides, dict.fromkeys(names, "lower"))
+        alarms += bool(alarm(told, names).worse)
+    assert alarms <= 50
+
+
+def test_what_is_better_raises_no_alarm_and_what_is_compared_besides_may() -> None:
+    told = [drift(found(5.0), found(1.0))]
+    assert alarm(told, ["a.b"]).worse == ()
+    both = alarm(told, ["a.b"], {"contract.schema": 1e-6})
+    assert (both.compared, both.worse) == (2, ("contract.schema",))
+    assert (
+        both.sentence == "2 gates compared together at 5% (Holm): values outside the schema worse than chance explains"
+    )

@@ -31,6 +31,7 @@ from pipeline.spec import ReleaseSpec, Spec
 from pipeline.tracing import diff, verified, verify
 from pipeline.verdicts import Verdict
 from pipeline.workspace import Workspace, sha256, write_json, write_parquet, write_text
+from tabular.schema import Schema
 
 GATE = Gate(
     metric="bias.one",
@@ -96,6 +97,7 @@ def make_run(root: Path, run: str, seed: int = 0, release: dict | None = None, v
         write_parquet(path, pa.table(rows), {"lookalike.label": "synthetic"})
     write_text(root / "source.csv", "x\n1\n")
     write_text(workspace.spec_file, spec.dump())
+    write_text(workspace.schema, Schema(columns=()).model_dump_json())
     write_json(workspace.source, {"path": "source.csv", "sha256": sha256(root / "source.csv")})
     write_text(workspace.synthesizer("independent") / "synthesizer.json", json.dumps({"seed": seed}))
     write_text(workspace.report, "<html>report</html>\n")

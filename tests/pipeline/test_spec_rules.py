@@ -48,15 +48,15 @@ def tree(*rules: object) -> dict[str, object]:
 def contract(tmp_path):
     """Run the first two stages over rows and rules; return what the contract found of the real rows."""
 
-    def run(frame, *rules):
+    def run(frame, *rules, stages=("ingest", "contract"), **more):
         frame.to_csv(tmp_path / "rows.csv", index=False)
         write_lenient(tmp_path)
         spec = tmp_path / "toy.yaml"
-        spec.write_text(yaml.safe_dump(tree(*rules)))
-        for stage in ("ingest", "contract"):
+        spec.write_text(yaml.safe_dump(tree(*rules) | more))
+        for stage in stages:
             call(stage, spec, tmp_path, "r1")
-        (found,) = tmp_path.rglob("*real*.json")
-        return [each for each in json.loads(found.read_text()) if each["expectation"] == DECLARED_RULE]
+        found = [each for path in tmp_path.rglob("*real*.json") for each in json.loads(path.read_text())]
+        return [each for each in found if each["expectation"] == DECLARED_RULE]
 
     return run
 
@@ -109,7 +109,7 @@ def test_few_breaches_are_told_with_their_share_only() -> None:
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        ("Town = Zug", "rules.1: rule 'Town = Zug': there is no column 'Town'; there are 'id', 'home town'"),
+        ("Town = Zug", "rules.1: 'Town' is renamed to 'home town'; name it so here too"),
         ("`home town` = Chur", "column 'home town': got 'Chur', wanted one of 'Basel', 'Bern', 'Zug'"),
         ("`home town` < Zug", "has no order"),
         ("age = 3.5.1", "got '3.5.1', wanted a number"),
@@ -127,3 +127,35 @@ def test_a_rule_that_fits_no_column_is_a_mistake(contract, rule: str, words: str
 def test_a_rule_is_judged_by_the_schema_that_it_is_given() -> None:
     schema = infer_schema(rows(), {})
     assert [rule.text for rule in fitting(("age > pay",), schema)] == ["age > pay"]
+
+
+def test_every_name_that_is_no_column_is_told_when_the_table_is_read(contract, tmp_path) -> None:
+    columns = {"Twon": {"rename": "home town"}, "note": {"kind": "text"}, "sexx": {"sensitive": True}}
+    with pytest.raises(Mistake) as error:
+        contract(
+            rows(), "age >= 18", "payy > 0", "if gae > 3 then age > 3",
+            stages=["ingest"], columns=columns, target="caanton", unit="idd", secrets=["age", "nowhere"],
+        )  # fmt: skip
+    assert [line.split(": ")[0] for line in str(error.value).splitlines()] == [
+        *("columns.Twon", "columns.sexx", "target", "unit", "secrets.1", "rules.1", "rules.2")
+    ]
+    assert "did you mean 'canton'?" in str(error.value)
+    assert not list(tmp_path.rglob("train.parquet"))
+
+
+def test_what_a_column_cannot_mean_is_told_when_the_table_is_read(contract, tmp_path) -> None:
+    given = {"stages": ["ingest"], "secrets": ["note"], "analyses": ["pay ~ nothing"]}
+    for _ in "again":
+        with pytest.raises(Mistake) as error:
+            contract(rows(), "age >= 18", "canton = XX", "note is present", **given)
+        assert [line.split(": ")[0] for line in str(error.value).splitlines()] == [
+            *("secrets.0", "analyses.0", "rules.1", "rules.2")
+        ]
+        assert not list(tmp_path.rglob("train.parquet"))
+        given.setdefault("seed", 3)
+
+
+def test_a_declaration_that_turns_wrong_is_told_by_the_same_stage_over_rows_read_before(contract) -> None:
+    contract(rows(), "age >= 18", stages=["ingest"])
+    with pytest.raises(Mistake, match=r"^rules\.0: .*got 'XX'"):
+        contract(rows(), "canton = XX", stages=["ingest"])
