@@ -9,10 +9,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from pipeline.assignments import pairs, values
+from pipeline.assignments import values
 from pipeline.audit_commands import audit, list_metrics, schema
 from pipeline.errors import Mistake
 from pipeline.release_commands import diff, releases, verify
+from pipeline.row_commands import fill, sample, score
 from pipeline.terminal import Json, Root, err, folder, out, print_json
 
 app = typer.Typer(
@@ -115,30 +116,6 @@ def stage(
 
 
 @app.command()
-def sample(
-    source: Annotated[
-        str, typer.Argument(metavar="RUN|RELEASE", help="A run (or a spec's name for its latest), or a release.")
-    ],
-    rows: Annotated[int, typer.Option(min=1, help="Rows to draw.")],
-    out_file: Annotated[Path, typer.Option("--out", help="File to write: .parquet, .csv, .csv.gz, .jsonl or .arrow.")],
-    given: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN=VALUE", help="Value that every row must hold; may be repeated."),
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="Model of the run [default: the chosen one].")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
-    root: Root = None,
-) -> None:
-    """Draw more rows from a run's synthesizer, also with some columns given."""
-    from pipeline.drawing import draw
-
-    drawn = draw(folder(root), source, rows, out_file, pairs(given, "--given"), model, seed)
-    out.print(f"wrote {drawn.rows:,} rows of {drawn.model} to {out_file}")
-    for note in drawn.notes:
-        out.print(note)
-
-
-@app.command()
 def models(as_json: Json = False) -> None:
     """List the families and what each can do."""
     from pipeline.tables import abilities, show_abilities
@@ -166,6 +143,9 @@ def show(
         show_run(out, folder(root), result)
 
 
+app.command()(sample)
+app.command()(fill)
+app.command()(score)
 app.command()(audit)
 app.command("metrics")(list_metrics)
 app.command()(schema)

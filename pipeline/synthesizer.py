@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from models.core.base import Conditional, Density, GenerativeModel, Monitor
+from models.core.base import Density, GenerativeModel, Monitor
 from pipeline.errors import Mistake
 from pipeline.registry import family
 from pipeline.workspace import replacing_folder
 from tabular.encoding import TableEncoder
 from tabular.layout import Layout
-from tabular.schema import Category, Schema
+from tabular.schema import Schema
 from tabular.table import Table
 
 FORMAT = 1
@@ -81,21 +81,6 @@ class Synthesizer:
     def sample(self, n: int, rng: np.random.Generator, first: int = 0) -> Table:
         """Draw n synthetic rows; identifiers are numbered from `first`, so that shards never share one."""
         return self.encoder.decode(self.fitted.sample(n, rng), rng, first)
-
-    def sample_given(self, given: Mapping[str, Category], n: int, rng: np.random.Generator) -> Table:
-        """Draw n synthetic rows whose named columns hold the given values.
-
-        Raises:
-            Mistake: If a name or value is not in the schema, or the family cannot condition.
-        """
-        if not isinstance(self.fitted, Conditional):
-            raise Mistake(f"model {self.name!r} cannot fill in the rest of a row: `lookalike models` lists which can")
-        try:
-            known, mask = self.encoder.encode_known(given)
-        except ValueError as error:
-            raise Mistake(str(error)) from error
-        x = self.fitted.sample_given(np.tile(known, (n, 1)), mask, rng)
-        return self.encoder.decode(x, rng, given=given)
 
     def log_prob(self, table: Table, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return the log-probability of real rows in nats, shape (n,), at the precision of each column.

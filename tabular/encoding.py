@@ -161,6 +161,11 @@ class TableEncoder:
             series[column.name] = _series(column, values)
         return Table(self.output_schema, pd.DataFrame(series, index=pd.RangeIndex(len(x))))
 
+    def renumbered(self, rows: Table, first: int = 0) -> Table:
+        """Give rows of `output_schema`, drawn at several times, identifiers of their own, numbered from `first`."""
+        made = {name: self._numberings[name].make(rows.schema[name], first, len(rows)) for name in self._anew}
+        return Table(rows.schema, rows.frame.reset_index(drop=True).assign(**made))
+
     def encode_known(self, given: Mapping[str, Category]) -> tuple[Matrix, NDArray[np.bool_]]:
         """Encode given values for conditional sampling.
 
@@ -267,28 +272,6 @@ def encoder_types() -> tuple[type[Encoder], ...]:
             if issubclass(kind, Encoder) and kind.__module__ == module.__name__
         ]
     return tuple(found)
-
-
-def whole(x: NDArray[np.float32], size: int) -> NDArray[np.int64]:
-    """Round to whole numbers 0 .. size - 1; anything else to the nearest, NaN to 0."""
-    return np.clip(np.rint(np.nan_to_num(x)), 0, size - 1).astype(np.int64)
-
-
-def largest(x: Matrix) -> NDArray[np.int64]:
-    """Return the position of each row's largest entry, shape (n,); NaN is the smallest."""
-    return np.asarray(np.argmax(np.where(np.isnan(x), -np.inf, x), axis=1), dtype=np.int64)
-
-
-def one_hot(classes: NDArray[np.int64], size: int) -> Matrix:
-    """Write classes, shape (n,), as one-hot rows, shape (n, size)."""
-    x = np.zeros((len(classes), size), dtype=np.float32)
-    x[np.arange(len(classes)), classes] = 1.0
-    return x
-
-
-def nearest(points: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the position of the nearest of the rising points to each value, shape (n,)."""
-    return np.searchsorted(points[:-1] / 2 + points[1:] / 2, values, side="left").astype(np.int64)
 
 
 def _values(column: Column, series: pd.Series) -> Values:

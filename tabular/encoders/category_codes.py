@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabular.classes import Classes
-from tabular.encoding import Encoder, Matrix, Values, whole
+from tabular.encoding import Encoder, Matrix, Values
 from tabular.layout import Block
+from tabular.rounding import whole
 from tabular.schema import CODE_KINDS
 
 

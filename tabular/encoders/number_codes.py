@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabular.cells import Cells, shared_values, spikes
-from tabular.encoding import Encoder, Matrix, Values, nearest, whole
+from tabular.encoding import Encoder, Matrix, Values
 from tabular.layout import Block
+from tabular.rounding import nearest, whole
 from tabular.schema import NUMBER_KINDS
 
 MOST_VALUES = 256

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabular.cells import Cells, shared_values
-from tabular.encoding import Encoder, Matrix, Values, largest, nearest, one_hot
+from tabular.encoding import Encoder, Matrix, Values
 from tabular.layout import Block
+from tabular.rounding import largest, nearest, one_hot
 from tabular.schema import NUMBER_KINDS
 
 MOST_CELLS = 1000

@@ -146,6 +146,71 @@ def test_sample_holds_given_values(result, lookalike, project, source):
         lookalike("sample", source, "--rows", 5, "--given", given, "--out", path, expected=2)
 
 
+def test_sample_holds_conditions_that_leave_more_than_one_value(result, lookalike, project):
+    path = project / "given.parquet"
+    given = ("--given", "sex=female", "--given", "age >= 60", "--given", "town in (Zug, Bern)")
+    told = lookalike("sample", "toy/r", "--rows", 300, *given, "--out", path)
+    rows = pd.read_parquet(path)
+    assert (len(rows), set(rows["sex"]), set(rows["town"])) == (300, {"female"}, {"Zug", "Bern"})
+    assert rows["age"].between(60, 79).all()
+    assert rows["id"].is_unique
+    assert "rows drawn hold" in " ".join(told.split())
+    real = pd.read_csv(project / "rows.csv")
+    assert abs((rows["town"] == "Zug").mean() - (real.loc[real["town"] != "Basel", "town"] == "Zug").mean()) < 0.12
+    for wrong in ("age >= sixty", "height > 3", "if age > 3 then sex = female", "sex < male"):
+        lookalike("sample", "toy/r", "--rows", 5, "--given", wrong, "--out", path, expected=2)
+    lookalike("sample", "toy/r", "--rows", 5, "--given", "age > 79", "--out", path, expected=2)
+
+
+def test_a_condition_that_few_rows_hold_is_met_from_those_and_said_so(result, lookalike, project):
+    path = project / "rare.parquet"
+    told = lookalike("sample", "toy/r", "--rows", 9_000, "--given", "age = 77", "--given", "pay > 800", "--out", path)
+    rows = pd.read_parquet(path)
+    assert len(rows) == 9_000
+    assert set(rows["age"]) == {77}
+    assert (rows["pay"] > 800).all()
+    assert "wanted" in told or "such draws" in told
+
+
+@pytest.mark.parametrize("model", ["bayesian_network", "independent"])
+def test_fill_fills_missing_cells_and_keeps_the_others(result, lookalike, project, model):
+    real = pd.read_csv(project / "rows.csv").head(500).drop(columns=["remark"])
+    rng = np.random.default_rng(1)
+    lacking = real.copy()
+    for name in ("age", "sex", "town", "pay"):
+        lacking.loc[rng.random(500) < 0.3, name] = None
+    lacking.to_csv(project / "lacking.csv", index=False)
+    told = lookalike("fill", "toy/r", "lacking.csv", "--out", project / "filled.parquet", "--model", model)
+    filled = pd.read_parquet(project / "filled.parquet")
+    assert filled[["age", "sex", "town", "bought"]].notna().all().all()
+    for name in ("id", "age", "sex", "town", "pay", "bought"):
+        there = lacking[name].notna().to_numpy()
+        assert (filled[name].to_numpy()[there] == lacking[name].to_numpy()[there]).all(), name
+    assert "missing cells" in told
+    if model == "bayesian_network":
+        gone = lacking["age"].isna() & lacking["pay"].notna()
+        assert np.corrcoef(filled.loc[gone, "age"].astype(float), real.loc[gone, "age"])[0, 1] > 0.7
+    lacking.drop(columns=["town"]).to_csv(project / "narrow.csv", index=False)
+    lookalike("fill", "toy/r", "narrow.csv", "--out", project / "no.parquet", expected=2)
+    lacking.assign(sex="other").to_csv(project / "strange.csv", index=False)
+    lookalike("fill", "toy/r", "strange.csv", "--out", project / "no.parquet", expected=2)
+    assert not (project / "no.parquet").exists()
+
+
+def test_score_tells_the_bits_of_rows_and_finds_the_odd_one(result, lookalike, project):
+    told = {name: lookalike("score", "toy/r", "--model", name) for name in ("bayesian_network", "independent")}
+    bits = {name: float(text.split("bits")[0].split()[-1]) for name, text in told.items()}
+    assert bits["bayesian_network"] < bits["independent"] - 1
+    rows = pd.read_csv(project / "rows.csv").head(300).dropna()
+    rows.iloc[0, rows.columns.get_loc("pay")] = 201.0
+    rows.iloc[0, rows.columns.get_loc("age")] = 79
+    rows.to_csv(project / "odd.csv", index=False)
+    lookalike("score", "toy/r", "odd.csv", "--model", "bayesian_network", "--out", project / "bits.parquet")
+    scores = pd.read_parquet(project / "bits.parquet")["bits"]
+    assert len(scores) == len(rows)
+    assert scores.rank(ascending=False)[0] <= 3
+
+
 def test_audit_judges_any_table(lookalike, project):
     real = pd.read_csv(project / "rows.csv")
     real.iloc[:2_000].to_csv(project / "train.csv", index=False)
