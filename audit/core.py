@@ -26,7 +26,7 @@ from tabular.table import Table
 
 Question = Literal["fidelity", "utility", "bias", "validity", "privacy"]
 QUESTIONS: tuple[Question, ...] = ("fidelity", "utility", "bias", "validity", "privacy")
-Need = Literal["target", "two_classes", "sensitive", "secrets", "rules", "analyses", "pairs", "codes", "refit"]
+Need = Literal["target", "sensitive", "secrets", "rules", "analyses", "pairs", "codes", "refit"]
 Row = dict[str, float | int | str | None]
 DETAIL_ROWS = 60
 MOST_DETAIL = 500

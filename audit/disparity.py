@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.core import DETAIL_ROWS, Estimate, Evidence, Interval, NotComputable, Row
+from audit.goals import two_classes
 from audit.intervals import LEVEL, wilson
 from audit.learner import Trees
-from audit.rates import Groups, Rates, difference, judged, rates, two_classes
+from audit.rates import Groups, Rates, difference, judged, rates
 from audit.reference import independent
 from audit.trials import Array, Draws, around, margin, trials
 
@@ -60,13 +61,13 @@ def disparity(evidence: Evidence, kinds: tuple[str, ...], trees: Trees, draws: D
     if not apart:
         few = f"{groups.rows} test rows, {groups.cases} of which count for the {kinds[0]}"
         raise NotComputable(f"no sensitive column has two groups of {few}")
-    tried = trials(evidence, two_classes(evidence.holdout.schema), trees, draws)
+    goal = two_classes(evidence)
+    tried = trials(evidence, goal, trees, draws)
     answer = worst(apart, tried.trained)
     chosen = next(each.column for each in apart if each.gap == answer.gap)
     worth = independent(tried.test) / len(tried.test)
-    return answer.model_copy(
-        update={"detail": (*_columns(apart, sides, chosen), *_listed(sides, chosen, worth))[:DETAIL_ROWS]}
-    )
+    detail = (*_columns(apart, sides, chosen), *_listed(sides, chosen, worth))[:DETAIL_ROWS]
+    return goal.stated(answer.model_copy(update={"detail": detail}), tried.truth)
 
 
 def by_group(found: list[Rates], groups: Groups, trained: int, sign: float = 1.0) -> Estimate:

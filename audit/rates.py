@@ -9,10 +9,10 @@ from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
 from scipy.sparse import csr_array
 
 from audit.core import Evidence, NotComputable
+from audit.goals import two_classes
 from audit.learner import Trees
 from audit.reading import Codes, bins
 from audit.trials import Array, Draws, Trials, called, demand_useful, margin, trials
-from tabular.schema import Column, Schema
 
 SELECTION, TRUE_POSITIVE, FALSE_POSITIVE = "selection rate", "true positive rate", "false positive rate"
 KINDS = (SELECTION, TRUE_POSITIVE, FALSE_POSITIVE)
@@ -93,23 +93,11 @@ class Rates(NamedTuple):
         return np.asarray(self.fits.mean(axis=1))
 
 
-def two_classes(schema: Schema) -> Column:
-    """Return the target, whose last class counts as positive.
-
-    Raises:
-        NotComputable: If there is none, or it has not two classes.
-    """
-    target = schema.target
-    if target is None or not target.is_code or len(target.categories) != 2:
-        raise NotComputable("the schema declares no target with two classes")
-    return target
-
-
 def rates(evidence: Evidence, trees: Trees, draws: Draws, groups: Groups) -> dict[str, list[Rates]]:
     """Return each kind of rate of every grouping; made once for an evidence and these settings.
 
     Raises:
-        NotComputable: If there is no target with two classes, no sensitive column, or a model that tells nothing.
+        NotComputable: If there is no target of two classes or more, no sensitive column, or a model that tells nothing.
     """
     settings = ", ".join(each.model_dump_json() for each in (trees, draws, groups))
     return evidence.shared(f"rates of groups: {settings}", lambda _: _rates(evidence, trees, draws, groups))
@@ -221,7 +209,7 @@ def measured(
 
 
 def _rates(evidence: Evidence, trees: Trees, draws: Draws, groups: Groups) -> dict[str, list[Rates]]:
-    tried = trials(evidence, two_classes(evidence.holdout.schema), trees, draws)
+    tried = trials(evidence, two_classes(evidence), trees, draws)
     by = groupings(evidence, tried, groups)
     positive = tried.truth == 1
     chosen = called(tried, groups.threshold)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.core import Estimate, Evidence, Interval, NotComputable, Row
+from audit.goals import Goal, frequent
 from audit.intervals import auc
 from audit.learner import Learner
 from audit.trials import Array, Draws, Trials, around, margin, trials
@@ -17,21 +18,15 @@ def transfer(evidence: Evidence, learner: Learner, draws: Draws, classes: int, o
         evidence: What is looked at.
         learner: The learner.
         draws: How often and on how many rows it is trained and tested.
-        classes: Most classes of a code target.
+        classes: Most classes of a code target that are told apart; the rarer ones are one more.
         of_class: Fewest test rows of a class, and of the rest, for the class to count.
 
     Raises:
         NotComputable: If there is no target to predict, or the trials cannot be made.
     """
-    target = evidence.holdout.schema.target
-    if target is None or not target.is_modelled:
-        raise NotComputable("the schema declares no target to predict")
-    if target.is_code and len(target.categories) > classes:
-        raise NotComputable(
-            f"the target {target.name!r} has {len(target.categories)} classes; this metric takes at most {classes}"
-        )
-    tried = trials(evidence, target, learner, draws)
-    scored = _classes(tried.truth, target, of_class)
+    goal = frequent(evidence, classes)
+    tried = trials(evidence, goal, learner, draws)
+    scored = _classes(tried.truth, goal.learned, of_class)
     fits, parts = _scores(tried, scored)
     people = int(tried.unit.max()) + 1
     parts = np.stack([np.bincount(tried.unit, each, minlength=people) for each in (*parts, parts[0] - parts[1])])
@@ -46,7 +41,7 @@ def transfer(evidence: Evidence, learner: Learner, draws: Draws, classes: int, o
         reference_interval=around(reference, float(margin(tested[1], (fits[1],), others=True)), low, 1),
         gap=value - reference,
         gap_interval=gap,
-        detail=(_row(target, value, reference, gap),),
+        detail=(_row(goal, value, reference, gap),),
         rows=tried.trained,
     )
 
@@ -109,6 +104,7 @@ def _classes(truth: Array, target: Column, of_class: int) -> tuple[int, ...]:
     return tuple(int(each) for each in np.flatnonzero(enough))
 
 
-def _row(target: Column, value: float, reference: float, gap: Interval) -> Row:
-    row: Row = {"score": "ROC AUC" if target.is_code else "R²", "target": target.name, "gap": value - reference}
+def _row(goal: Goal, value: float, reference: float, gap: Interval) -> Row:
+    score = "R²" if goal.target.is_number else "ROC AUC" if goal.classes is None else "ROC AUC, rare classes as one"
+    row: Row = {"score": score, "target": goal.target.name, "gap": value - reference}
     return {**row, "gap_low": gap.low, "gap_high": gap.high}

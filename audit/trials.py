@@ -9,10 +9,10 @@ from pydantic import BaseModel, Field, PositiveInt
 from scipy.stats import t
 
 from audit.core import Evidence, Interval, NotComputable
+from audit.goals import Goal
 from audit.intervals import LEVEL
-from audit.learner import LARGEST_SEED, Learner, answers, inputs, predict
+from audit.learner import LARGEST_SEED, Learner, inputs, predict
 from audit.reference import Rows, need, units
-from tabular.schema import Column
 from tabular.table import Table
 
 Array = NDArray[np.float64]
@@ -45,7 +45,7 @@ class Trials(NamedTuple):
 
     Attributes:
         test: The test rows: those of the holdout with a target, or a random part of them.
-        truth: Their target: positions in the categories, or numbers, shape (n,).
+        truth: Their target as it is predicted: positions in the categories, or numbers, shape (n,).
         synthetic: Answers of the K models trained on synthetic rows, shape (K, n, C) of probabilities or (K, n).
         real: Answers of the K models trained on real rows, same shape.
         unit: Privacy unit of each test row, 0, 1, ..., shape (n,).
@@ -62,7 +62,7 @@ class Trials(NamedTuple):
     trained: int
 
 
-def trials(evidence: Evidence, target: Column, learner: Learner, draws: Draws) -> Trials:
+def trials(evidence: Evidence, goal: Goal, learner: Learner, draws: Draws) -> Trials:
     """Train a learner on random rows of the synthetic and of the training table, and test it on the whole holdout.
 
     Each model is trained on as many rows, at most half of either table, so that draws differ as tables do; rows of
@@ -72,8 +72,9 @@ def trials(evidence: Evidence, target: Column, learner: Learner, draws: Draws) -
     Raises:
         NotComputable: If rows are too few, or there is no feature or nothing to predict.
     """
-    key = f"trials of {target.name!r}: {type(learner).__name__} {learner.model_dump_json()}, {draws.model_dump_json()}"
-    return evidence.shared(key, lambda rng: _trials(evidence, target, learner, draws, rng))
+    settings = f"{type(learner).__name__} {learner.model_dump_json()}, {draws.model_dump_json()}"
+    key = f"trials of {goal.said or repr(goal.target.name)}: {settings}"
+    return evidence.shared(key, lambda rng: _trials(evidence, goal, learner, draws, rng))
 
 
 def margin(tested: Array | float, fits: Sequence[Array], comparisons: int = 1, others: bool = False) -> Array:
@@ -147,12 +148,12 @@ def demand_useful(chosen: Array, positive: NDArray[np.bool_]) -> None:
     raise NotComputable(f"the model trained on synthetic rows {why}")
 
 
-def _trials(evidence: Evidence, target: Column, learner: Learner, draws: Draws, rng: np.random.Generator) -> Trials:
-    columns = [column for column in evidence.holdout.schema.modelled if column.name != target.name]
+def _trials(evidence: Evidence, goal: Goal, learner: Learner, draws: Draws, rng: np.random.Generator) -> Trials:
+    columns = [column for column in evidence.holdout.schema.modelled if column.name != goal.target.name]
     if not columns:
         raise NotComputable("the table has no column but the target; there is nothing to predict it from")
     named = {"holdout": evidence.holdout, "synthetic table": evidence.synthetic, "training table": evidence.train}
-    test, synthetic, real = (_labelled(table, target, draws.minimum, where) for where, table in named.items())
+    test, synthetic, real = (_labelled(table, goal, draws.minimum, where) for where, table in named.items())
     unit = units(test)
     chosen = np.sort(_by_unit(unit, draws.tested, rng))
     test, unit = test.take(chosen), np.unique(unit[chosen], return_inverse=True)[1]
@@ -161,11 +162,11 @@ def _trials(evidence: Evidence, target: Column, learner: Learner, draws: Draws, 
         raise NotComputable(
             f"the holdout has {people} privacy units with a target; this needs at least {draws.minimum}"
         )
-    truth = answers(test, target)
+    truth = goal.answers(test)
     for table, where in ((test, "holdout"), (real, "training table")):
-        if len(np.unique(answers(table, target))) < 2:
+        if len(np.unique(goal.answers(table))) < 2:
             raise NotComputable(
-                f"the target {target.name!r} has one value only in the {where}; there is nothing to predict"
+                f"the target {goal.target.name!r} has one value only in the {where}; there is nothing to predict"
             )
     synthetic, real = (
         table.take(np.sort(_by_unit(units(table), POOL * draws.most, rng))) for table in (synthetic, real)
@@ -175,22 +176,22 @@ def _trials(evidence: Evidence, target: Column, learner: Learner, draws: Draws, 
     read = inputs(learner, real, (test, synthetic, real), columns)
     found = []
     for place, table in enumerate((synthetic, real), start=1):
-        goal, drawn = answers(table, target), units(table)
+        truths, drawn = goal.answers(table), units(table)
         models = []
         for _ in range(draws.count):
             rows = _by_unit(drawn, size, rng)
             seed = int(rng.integers(LARGEST_SEED))
-            models.append(predict(learner, read.matrices[place][rows], goal[rows], read, target, seed))
+            models.append(predict(learner, read.matrices[place][rows], truths[rows], read, goal.learned, seed))
         found.append(np.stack(models))
     weights = _weights(unit, people, draws.replicates, rng)
     return Trials(test, truth, found[0], found[1], unit, weights, size)
 
 
-def _labelled(table: Table, target: Column, minimum: int, where: str) -> Table:
-    labelled = table.take(np.flatnonzero(~np.isnan(answers(table, target))))
+def _labelled(table: Table, goal: Goal, minimum: int, where: str) -> Table:
+    labelled = table.take(np.flatnonzero(~np.isnan(goal.answers(table))))
     if len(labelled) < minimum:
         raise NotComputable(
-            f"the {where} has {len(labelled)} rows with a value of the target {target.name!r}; "
+            f"the {where} has {len(labelled)} rows with a value of the target {goal.target.name!r}; "
             f"this metric needs at least {minimum}"
         )
     return labelled

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
 import yaml
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from audit.core import Declared, Metric, Need
 from audit.report.document import NotAsked, Waiver
@@ -16,12 +17,14 @@ from pipeline.complaints import metric_mistakes, sentence
 from pipeline.errors import Mistake
 from pipeline.gates import Asked
 from pipeline.registry import metric, metrics
-from pipeline.spec import Demand, Name, Part, Spec
+from pipeline.spec import ALL, Demand, Name, Part, Spec
 from pipeline.steps import CODE
+from pipeline.terminal import say
 from pipeline.verdicts import SELF_TEST
 from tabular.schema import Schema
 
 FOLDER = "policies"
+LONGEST = timedelta(days=366)
 DEEP: dict[str, Demand] = {
     "privacy.canaries": Demand(at_most=0.2, fails_beyond=1),
     "privacy.shadow_models": Demand(at_most=0.2, fails_beyond=1),
@@ -97,6 +100,70 @@ def asked(
     return tuple(wanted), tuple(moot)
 
 
+def load_checked(
+    path: Path, root: Path, changes: Mapping[str, JsonValue] | None = None, only: Container[str] = ALL
+) -> Spec:
+    """Read a specification whose policy and waivers are right too; say which waivers have expired.
+
+    Raises:
+        SpecError: With every mistake in it, one a line.
+    """
+    today = datetime.now(UTC).date()
+    spec = Spec.load(path, changes, only, lambda tree: policy_mistakes(tree, root, today))
+    for warning in expired(spec, today):
+        say(warning)
+    return spec
+
+
+def policy_mistakes(tree: Mapping[str, JsonValue], root: Path, today: date) -> list[str]:
+    """Say what is wrong with a specification's policy and waivers, as far as it can be known without the table.
+
+    Args:
+        tree: The specification as plain values, which need not be right.
+        root: The project's folder.
+        today: The day on which waivers are looked at.
+    """
+    mistakes: list[str] = []
+    name, waivers = tree.get("policy", Spec.model_fields["policy"].default), tree.get("waivers")
+    gates: Mapping[str, Demand] | None = None
+    if isinstance(name, str) and name not in policies(root):
+        mistakes.append(f"policy: there is no policy {name!r}; there are {', '.join(policies(root))}")
+    elif isinstance(name, str):
+        try:
+            gates = policy(name, root).gates | always() | (DEEP if tree.get("deep") is True else {})
+        except Mistake as mistake:
+            mistakes += str(mistake).splitlines()
+    for waived, given in waivers.items() if isinstance(waivers, dict) else ():
+        if gates is not None and waived not in gates:
+            mistakes.append(f"waivers.{waived}: policy {name!r} has no such gate; there are {', '.join(gates)}")
+        ends = _day(given.get("expires")) if isinstance(given, dict) else None
+        if ends is not None and ends > today + LONGEST:
+            mistakes.append(
+                f"waivers.{waived}.expires: got {ends}, wanted a day until {today + LONGEST}, {LONGEST.days} days from "
+                "today: a waiver without an end is none"
+            )
+    return mistakes
+
+
+def expired(spec: Spec, today: date) -> tuple[str, ...]:
+    """Return a warning for each waiver that has expired."""
+    return tuple(
+        f"warning: waivers.{name}: expired on {waiver.expires}; the gate counts again"
+        for name, waiver in spec.waivers.items()
+        if waiver.expires < today
+    )
+
+
+def _day(given: object) -> date | None:
+    """Return a day as YAML or its text has it; None where it is none."""
+    if isinstance(given, date):
+        return given.date() if isinstance(given, datetime) else given
+    try:
+        return date.fromisoformat(given) if isinstance(given, str) else None
+    except ValueError:
+        return None
+
+
 def record(given: Policy, spec: Spec | None, audits_so_far: int | None) -> Record:
     """Return what the report says of who set the gates."""
     gates = {name: demand.model_dump(mode="json") for name, demand in given.gates.items()}
@@ -116,10 +183,8 @@ def lacking(kind: type[Metric], schema: Schema, declared: Declared) -> str | Non
     modelled = schema.modelled
     groups = [column for column in schema.sensitive if column.is_modelled and column.role != "target"]
     sensitive = any(column.is_number or len(column.categories) > 1 for column in groups)
-    two = target is not None and target.is_modelled and target.is_code and len(target.categories) == 2
     held: dict[Need, tuple[bool, str]] = {
         "target": (target is not None and target.is_modelled, "no target is declared"),
-        "two_classes": (two, "there is no target with two classes"),
         "sensitive": (sensitive, "no sensitive column is declared"),
         "secrets": (bool(declared.secrets) or sensitive or target is not None, "no secret is declared"),
         "rules": (bool(declared.rules), "no rule is declared"),

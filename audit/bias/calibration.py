@@ -8,8 +8,9 @@ from pydantic import Field
 
 from audit.core import Estimate, Evidence, Metric, reasoned
 from audit.disparity import by_group
+from audit.goals import two_classes
 from audit.learner import Array, Trees
-from audit.rates import Grouping, Groups, Rates, groupings, kept, measured, sums, two_classes
+from audit.rates import Grouping, Groups, Rates, groupings, kept, measured, sums
 from audit.reading import Codes
 from audit.trials import Draws, Trials, trials, useful
 
@@ -18,7 +19,7 @@ class Calibration(Metric):
     """Expected calibration error within the sensitive group where it worsens most.
 
     Σ |Σ (y - p)| / n over ten equally wide bins of the probability p that a row is positive, of the n test rows of a
-    group; the target has two classes, the last of which is positive. The value is the mean over models trained on
+    group; what counts as positive: `audit.goals.two_classes`. The value is the mean over models trained on
     random rows (`audit.trials`), for the group, of a sensitive column or of a pair of them, that worsens most against
     the reference: the same of models trained on real rows, on the same test rows. Both have the same upward bias from
     chance. Which groups are judged, and intervals: as for `bias.equal_opportunity`, the test rows' part by bootstrap
@@ -28,7 +29,7 @@ class Calibration(Metric):
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
     ideal: ClassVar[float] = 0.0
     title: ClassVar[str] = "Calibration within groups"
-    needs = ("two_classes", "sensitive")
+    needs = ("target", "sensitive")
     definition: ClassVar[str] = (
         "Expected calibration error, on unseen real rows, of a model trained on synthetic ones, in the sensitive group "
         "where it worsens most; 0 (right) to 1 (Pleiss et al., On fairness and calibration, 2017, arXiv:1709.02012)."
@@ -55,11 +56,11 @@ class Calibration(Metric):
     def __call__(self, evidence: Evidence, rng: np.random.Generator) -> Estimate:
         """Compare probabilities with outcomes in each group of the holdout."""
         settings = self.config
-        target = two_classes(evidence.holdout.schema)
-        tried = trials(evidence, target, settings.trees, settings.draws)
+        goal = two_classes(evidence)
+        tried = trials(evidence, goal, settings.trees, settings.draws)
         positive = useful(tried)
         found = [_errors(each, tried, positive, settings) for each in groupings(evidence, tried, settings.groups)]
-        return by_group(found, settings.groups, tried.trained)
+        return goal.stated(by_group(found, settings.groups, tried.trained), tried.truth)
 
 
 def calibration_errors(codes: Codes, chance: Array, positive: NDArray[np.bool_], size: int, bins: int) -> Array:

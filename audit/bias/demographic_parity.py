@@ -17,7 +17,7 @@ class DemographicParity(Metric):
     The largest minus the smallest selection rate of the groups of one sensitive column,
     max P(ŷ=1 | g) - min P(ŷ=1 | g).
 
-    The target has two classes, the last of which is positive. Nobody has said above which probability a row will be
+    What counts as positive: `audit.goals.two_classes`. Nobody has said above which probability a row will be
     called positive, so rates are averaged over all thresholds, which makes them means of the predicted probability
     (balance for a class: Kleinberg et al. 2017, arXiv:1609.05807), unless a threshold is set; and over models trained
     on random rows (`audit.trials`). Of several sensitive columns, and of pairs of them where it is beyond doubt, the
@@ -32,7 +32,7 @@ class DemographicParity(Metric):
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
     ideal: ClassVar[float] = 0.0
     title: ClassVar[str] = "Demographic parity difference"
-    needs = ("two_classes", "sensitive")
+    needs = ("target", "sensitive")
     definition: ClassVar[str] = (
         "Largest gap in selection rate between groups of a sensitive column, on unseen real rows, of a model trained "
         "on synthetic ones; 0 (equal) to 1 (Calders & Verwer, Three naive Bayes approaches for discrimination-free "

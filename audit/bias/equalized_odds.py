@@ -18,7 +18,7 @@ class EqualizedOdds(Metric):
     max P(ŷ=1 | y=1, g) - min P(ŷ=1 | y=1, g), and of the false positive rate, the same with y=0. Where groups have too
     few positives to be judged by, or too few negatives, the other rate alone is compared.
 
-    The target has two classes, the last of which is positive. Nobody has said above which probability a row will be
+    What counts as positive: `audit.goals.two_classes`. Nobody has said above which probability a row will be
     called positive, so rates are averaged over all thresholds, which makes them means of the predicted probability
     (balance for a class: Kleinberg et al. 2017, arXiv:1609.05807), unless a threshold is set; and over models trained
     on random rows (`audit.trials`). Of several sensitive columns, and of pairs of them where it is beyond doubt, the
@@ -33,7 +33,7 @@ class EqualizedOdds(Metric):
     better: ClassVar[Literal["lower", "higher", "none"]] = "lower"
     ideal: ClassVar[float] = 0.0
     title: ClassVar[str] = "Equalized odds difference"
-    needs = ("two_classes", "sensitive")
+    needs = ("target", "sensitive")
     definition: ClassVar[str] = (
         "Larger of the gaps in true and in false positive rate between groups of a sensitive column, on unseen real "
         "rows, of a model trained on synthetic ones; 0 (equal) to 1 (Hardt, Price & Srebro, Equality of opportunity, "

@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from audit.core import Estimate, Evidence, Metric, reasoned
 from audit.disparity import by_group
+from audit.goals import two_classes
 from audit.intervals import auc
 from audit.learner import Trees
-from audit.rates import Grouping, Groups, Rates, groupings, kept, measured, sums, two_classes
+from audit.rates import Grouping, Groups, Rates, groupings, kept, measured, sums
 from audit.scores import auc_parts
 from audit.trials import Draws, Trials, trials, useful
 
@@ -17,18 +18,18 @@ from audit.trials import Draws, Trials, trials, useful
 class WorstGroup(Metric):
     """ROC AUC within the sensitive group that loses most of it.
 
-    The target has two classes; the value is the mean over models trained on random rows (`audit.trials`), tested on
-    the rows of one group, of a sensitive column or of a pair of them: that which loses most against the reference, the
-    same of models trained on real rows, on the same test rows. A group with a low AUC among real rows too would
-    otherwise hide one that loses. Groups need enough positives and enough negatives. Which groups are judged, and
-    intervals: as for `bias.equal_opportunity`, the test rows' part from what each row adds to the AUC's error
-    (DeLong et al. 1988, doi:10.2307/2531595), drawn by privacy unit.
+    What counts as positive: `audit.goals.two_classes`. The value is the mean over models trained on random rows
+    (`audit.trials`), tested on the rows of one group, of a sensitive column or of a pair of them: that which loses most
+    against the reference, the same of models trained on real rows, on the same test rows. A group with a low AUC among
+    real rows too would otherwise hide one that loses. Groups need enough positives and enough negatives. Which groups
+    are judged, and intervals: as for `bias.equal_opportunity`, the test rows' part from what each row adds to the AUC's
+    error (DeLong et al. 1988, doi:10.2307/2531595), drawn by privacy unit.
     """
 
     better: ClassVar[Literal["lower", "higher", "none"]] = "higher"
     ideal: ClassVar[float] = 1.0
     title: ClassVar[str] = "Worst group"
-    needs = ("two_classes", "sensitive")
+    needs = ("target", "sensitive")
     definition: ClassVar[str] = (
         "ROC AUC, on unseen real rows, of a model trained on synthetic ones, within the sensitive group that loses "
         "most against one trained on real rows; 0.5 (chance) to 1 (worst-group performance: Sagawa et al. 2020, "
@@ -54,11 +55,12 @@ class WorstGroup(Metric):
     def __call__(self, evidence: Evidence, rng: np.random.Generator) -> Estimate:
         """Score the models within each group of the holdout."""
         settings = self.config
-        tried = trials(evidence, two_classes(evidence.holdout.schema), settings.trees, settings.draws)
+        goal = two_classes(evidence)
+        tried = trials(evidence, goal, settings.trees, settings.draws)
         positive = useful(tried)
         by = groupings(evidence, tried, settings.groups)
         found = [_scores(each, tried, positive, settings.groups) for each in by]
-        return by_group(found, settings.groups, tried.trained, sign=-1)
+        return goal.stated(by_group(found, settings.groups, tried.trained, sign=-1), tried.truth)
 
 
 def _scores(grouping: Grouping, tried: Trials, positive: NDArray[np.bool_], groups: Groups) -> Rates:

@@ -14,10 +14,11 @@ from audit.trials import Draws
 class TrainSyntheticTestReal(Metric):
     """Score on real rows of gradient-boosted trees trained on synthetic rows; the reference is that of real ones.
 
-    The score is ROC AUC for a code target (the mean of one class against the rest, over classes with enough test
-    rows), R² = 1 - Σ(y - ŷ)² / Σ(y - ȳ)² for a number target. The same learner is trained on as many random rows of
-    the synthetic table and of the training table, several times each, and tested on the whole holdout
-    (`audit.trials`); scores are means over models.
+    The score is ROC AUC for a code target (the mean of one class against the rest, over classes with enough test rows;
+    of many classes the most frequent ones of the training rows, and all others as one, so that a table of thousands is
+    judged too, at bounded cost), R² = 1 - Σ(y - ŷ)² / Σ(y - ȳ)² for a number target. The same learner is trained on as
+    many random rows of the synthetic table and of the training table, several times each, and tested on the whole
+    holdout (`audit.trials`); scores are means over models.
 
     The learner: gradient-boosted trees of few leaves, whose answers depend less on the luck of a draw than those of
     large trees do.
@@ -43,7 +44,7 @@ class TrainSyntheticTestReal(Metric):
         Attributes:
             trees: The learner.
             draws: How often and on how many rows it is trained and tested.
-            classes: Most classes of a code target.
+            classes: Most classes of a code target that are told apart; the rarer ones are one more.
             of_class: Fewest test rows of a class, and of the rest, for the class to count.
         """
 

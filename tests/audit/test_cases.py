@@ -141,6 +141,7 @@ def test_neither_the_order_of_rows_and_columns_nor_units_matter(name: str) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("table", TABLES)
 def test_twenty_seeds_raise_no_false_alarm_and_pass_no_copy(table: str) -> None:
     real = REAL[table]()

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from audit.bias.calibration import calibration_errors
 from audit.core import Estimate, Evidence
+from audit.goals import whole
 from audit.learner import Trees
 from audit.rates import KINDS, Groups, difference, group_rates, rates, sums
 from audit.trials import Draws, trials
@@ -184,7 +185,7 @@ def test_a_threshold_gives_the_rates_of_decisions() -> None:
     measured = rates(evidence, trees, draws, Groups(threshold=0.5))["true positive rate"][0]
     target = holdout.schema.target
     assert target is not None and measured.column == "sex"
-    tried = trials(evidence, target, trees, draws)
+    tried = trials(evidence, whole(target), trees, draws)
     frame = MetricFrame(
         metrics=true_positive_rate,
         y_true=tried.truth == 1,

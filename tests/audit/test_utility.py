@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.api import OLS, Logit
 
 from audit.core import Declared, Estimate, Evidence, NotComputable
+from audit.goals import whole
 from audit.learner import Linear, Trees, inputs, logistic, predict
 from audit.regression import coefficients, overlap, parsed
 from audit.scores import auc_parts, r_squared, r_squared_parts
@@ -104,7 +105,7 @@ def test_persons_not_rows_are_tested_and_drawn() -> None:
     made = [with_units(table, 8, 100_000 * place) for place, table in enumerate(tables(2_000, 2_000))]
     target = made[0].schema.target
     assert target is not None
-    found = trials(Evidence(*made), target, Linear(), FEW)
+    found = trials(Evidence(*made), whole(target), Linear(), FEW)
     assert len(np.unique(found.unit)) == 250
     assert (found.weights.reshape(250, 8, -1) == found.weights.reshape(250, 8, -1)[:, :1]).all()
     assert found.weights.sum(axis=0) == pytest.approx(2_000)
@@ -125,10 +126,10 @@ def test_trials_are_made_once_and_do_not_depend_on_who_asks() -> None:
     target = evidence.holdout.schema.target
     assert target is not None
     small = Draws(count=2, most=200)
-    first = trials(evidence, target, Linear(), small)
-    assert trials(evidence, target, Linear(), small) is first
-    trials(evidence, target, Trees(rounds=2), small)
-    again = trials(released("fresh"), target, Linear(), small)
+    first = trials(evidence, whole(target), Linear(), small)
+    assert trials(evidence, whole(target), Linear(), small) is first
+    trials(evidence, whole(target), Trees(rounds=2), small)
+    again = trials(released("fresh"), whole(target), Linear(), small)
     assert np.array_equal(first.synthetic, again.synthetic)
 
 
