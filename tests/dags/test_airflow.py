@@ -54,7 +54,7 @@ def _wait(api, path, ready, seconds=400):
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     root = tmp_path_factory.mktemp("airflow") / "project"
-    for room in ROOMS:
+    for room in (*ROOMS, "policies"):
         shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, root / name)
