@@ -70,9 +70,7 @@ def test_what_is_declared_is_asked() -> None:
     declared = Declared(rules=(Rule.parse("age >= 0"),), analyses=("answer ~ age",))
     assert {"validity.declared_rules", "utility.interval_overlap", "bias.equal_opportunity"} <= names(schema, declared)
     number = NUMBER.model_copy(update={"role": "target", "sensitive": False})
-    assert "bias.equal_opportunity" in names(
-        Schema(columns=(number, COLOUR.model_copy(update={"sensitive": True})))
-    )
+    assert "bias.equal_opportunity" in names(Schema(columns=(number, COLOUR.model_copy(update={"sensitive": True}))))
 
 
 def test_a_specification_adds_gates_and_loosens_none() -> None:
