@@ -75,9 +75,10 @@ def left(project, run):
 
 
 def judged(project, run, name):
-    """An audit that a run left, without the run's name, the time of day, and how many audits there were before it."""
+    """An audit that a run left, without the run's name, the time of day, and the count of audits before."""
     audit = json.loads((project / "data" / "runs" / "toy" / run / name).read_text())
-    del audit["run"]["run"], audit["run"]["when"], audit["policy"]["audits_so_far"]
+    assert audit["policy"].pop("audits_so_far") == ("whole", "killed").index(run)
+    del audit["run"]["run"], audit["run"]["when"]
     for model in audit["models"]:
         del model["seconds"]
     return audit
