@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from audit.core import Evidence
 from audit.report.document import ColumnRecord, Document, Inputs, ModelAudit, Rows, Run
 from audit.report.marginals import marginals
-from pipeline.contract import hold
+from pipeline.contract import hold, run_rules, wrong_rules
 from pipeline.dossier import answers, commit, environment, write_report
 from pipeline.errors import Mistake
 from pipeline.estimates import Measured
@@ -18,7 +18,7 @@ from pipeline.given import Given
 from pipeline.judging import found
 from pipeline.measuring import bench
 from pipeline.monitoring import Show
-from pipeline.policies import asked, policy, record
+from pipeline.policies import asked, load_checked, policy, record
 from pipeline.registry import metric, metrics
 from pipeline.spec import Spec
 from pipeline.terminal import say
@@ -68,7 +68,7 @@ def appraise(
     if wanted.model is not None and not wanted.deep:
         raise Mistake("--model: only the deep tier trains a model again; add --deep")
     _prepare_folder(folder)
-    spec = None if wanted.spec is None else Spec.load(wanted.spec)
+    spec = None if wanted.spec is None else load_checked(wanted.spec, root)
     policy_ = policy(wanted.policy or (DEFAULT_POLICY if spec is None else spec.policy), root)
     show("audit", 0.02, "reading")
     real, synthetic, holdout = tables
@@ -86,7 +86,8 @@ def appraise(
     contract = tuple(hold(schema, given.made(schema)))
     broken = tuple(each.sentence for each in contract if not each.success)
     better = {each: metric(each).better for each in metrics()}
-    verdict = judge(gates, found(measured, broken), better, datetime.now(UTC).date(), moot)
+    wrong = wrong_rules(run_rules(evidence.declared.rules, evidence.train))
+    verdict = judge(gates, found(measured, broken, wrong), better, datetime.now(UTC).date(), moot)
     judged = _judged(given, evidence, verdict, measured, Path(synthetic).stem or "synthetic")
     judged = judged.model_copy(update={"contract": contract})
     document = _document(root, given, _inputs(given, schema, evidence, notes), evidence.seed, judged)

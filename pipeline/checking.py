@@ -1,10 +1,12 @@
 """The contract's two stages: real rows coming in, synthetic rows going out."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
-from audit.report.document import NotAsked
+from audit.report.document import Check, NotAsked
 from pipeline.declarations import declared, fitting
 from pipeline.errors import Mistake
 from pipeline.gates import Asked
@@ -13,7 +15,8 @@ from pipeline.places import masked
 from pipeline.policies import asked, policy
 from pipeline.stages import Call
 from pipeline.steps import fingerprint, once
-from pipeline.workspace import read_json, write_json, write_parquet
+from pipeline.terminal import say
+from pipeline.workspace import Workspace, read_json, write_json, write_parquet
 
 
 def contract(this: Call) -> dict[str, JsonValue]:
@@ -24,7 +27,7 @@ def contract(this: Call) -> dict[str, JsonValue]:
     Raises:
         Mistake: If real rows break the suite, or a declared rule does not fit the schema.
     """
-    from pipeline.contract import DECLARED_RULE, build_suite, run_rules, run_suite
+    from pipeline.contract import DECLARED_RULE, WRONG_RULE, build_suite, run_rules, run_suite, wrong_rules
 
     workspace = this.workspace
     rules = fitting(this.spec.rules, schema_of(workspace))
@@ -42,10 +45,12 @@ def contract(this: Call) -> dict[str, JsonValue]:
 
     once(workspace, "contract", mark, [workspace.suite, workspace.real_contract], check_real)
     results = read_json(workspace.real_contract)
-    broken = broken_sentences(results, other_than=DECLARED_RULE)
+    for sentence in wrong_rules(real_checks(workspace, "train")):
+        say(f"warning: {sentence}")
+    broken = broken_sentences(results, (DECLARED_RULE, WRONG_RULE))
     if broken:
         raise Mistake(f"{masked(this.spec.source.path)}: real rows break the contract: {'; '.join(broken)}")
-    doubtful = len(broken_sentences(results))
+    doubtful = len(broken_sentences(results, (WRONG_RULE,)))
     this.show("contract", 1.0, f"real rows break declared rules: {doubtful}" if doubtful else "real rows keep it")
     return {"suite": str(workspace.suite)}
 
@@ -84,9 +89,18 @@ def demanded(this: Call) -> tuple[tuple[Asked, ...], tuple[NotAsked, ...]]:
     return asked(policy(this.spec.policy, this.workspace.root), this.spec, schema, known, deep=this.spec.deep)
 
 
-def broken_sentences(results: JsonValue, other_than: str | None = None) -> tuple[str, ...]:
-    """Return the sentences of the expectations that were not met, those of one kind left out."""
+def real_checks(workspace: Workspace, part: str) -> tuple[Check, ...]:
+    """Return what the contract found of one part of the real rows."""
+    results = read_json(workspace.real_contract)
+    records = [dict(each) for each in results if isinstance(each, dict)] if isinstance(results, list) else []
+    return tuple(Check.model_validate(each) for each in records if each.pop("rows", None) == part)
+
+
+def broken_sentences(results: JsonValue, other_than: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the sentences of the expectations that were not met, those of some kinds left out."""
     records = [each for each in results if isinstance(each, dict)] if isinstance(results, list) else []
     return tuple(
-        str(each["sentence"]) for each in records if not each.get("success") and each.get("expectation") != other_than
+        str(each["sentence"])
+        for each in records
+        if not each.get("success") and each.get("expectation") not in other_than
     )

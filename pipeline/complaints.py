@@ -1,7 +1,8 @@
 """What is wrong with a specification beyond its types: settings of families, impossible combinations, metrics."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 
+import yaml
 from pydantic import JsonValue, ValidationError
 
 from pipeline.registry import families, family, metric, metrics
@@ -12,6 +13,26 @@ def sentence(place: tuple[int | str, ...], message: str, got: object) -> str:
     path = ".".join(str(part) for part in place)
     shown = "" if isinstance(got, dict) else f" (got {got!r})"
     return f"{path or 'the file'}: {message[:1].lower()}{message[1:]}{shown}"
+
+
+def twice_mistakes(text: str) -> Iterator[str]:
+    """Say which settings stand twice in a YAML text; of two YAML itself silently takes the last."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    waiting: list[tuple[tuple[str, ...], yaml.Node | None]] = [((), root)]
+    known: set[int] = set()
+    while waiting:
+        place, node = waiting.pop(0)
+        if not isinstance(node, yaml.MappingNode) or id(node) in known:
+            continue
+        known.add(id(node))  # an alias may lie within what it names
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            if name in seen:
+                lines = f"line {line}" if line == seen[name] else f"lines {seen[name]} and {line}"
+                yield f"{'.'.join((*place, name))}: stands twice, in {lines}"
+            seen[name] = line
+            waiting.append(((*place, name), value))
 
 
 def model_mistakes(given: object, only: Container[str]) -> list[str]:
@@ -40,6 +61,8 @@ def combination_mistakes(tree: Mapping[str, JsonValue]) -> list[str]:
         mistakes.append("task: there is no target to predict")
     if target is not None and target == unit:
         mistakes.append(f"unit: {unit!r} is the target; a privacy unit is never predicted")
+    mistakes += secret_mistakes(tree.get("secrets"), unit)
+    taken: dict[JsonValue, str] = {}
     for name, given in columns.items() if isinstance(columns, dict) else ():
         if not isinstance(given, dict):
             continue
@@ -49,8 +72,22 @@ def combination_mistakes(tree: Mapping[str, JsonValue]) -> list[str]:
         if given.get("otherwise") is not None and not given.get("values"):
             mistakes.append(f"columns.{name}.otherwise: there are no values to be other than")
         renamed = given.get("rename") or name
+        if not given.get("drop") and taken.setdefault(renamed, name) != name:
+            mistakes.append(f"columns.{name}.rename: {taken[renamed]!r} is called {renamed!r} already")
         if given.get("drop") and renamed in (target, unit):
             mistakes.append(f"columns.{name}.drop: it is the {'target' if renamed == target else 'unit'}")
+    return mistakes
+
+
+def secret_mistakes(secrets: object, unit: JsonValue) -> list[str]:
+    """Check that no secret is named twice, and none is the privacy unit."""
+    mistakes: list[str] = []
+    seen: dict[object, int] = {}
+    for place, name in enumerate(secrets if isinstance(secrets, list) else ()):
+        if isinstance(name, str) and seen.setdefault(name, place) != place:
+            mistakes.append(f"secrets.{place}: {name!r} is named already by secrets.{seen[name]}")
+        if name is not None and name == unit:
+            mistakes.append(f"secrets.{place}: {name!r} is the unit, which no audit looks at")
     return mistakes
 
 

@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,8 @@ COLUMNS = "expect_table_columns_to_match_ordered_list"
 TYPE = "expect_column_values_to_be_of_type"
 NULL = "expect_column_values_to_not_be_null"
 DECLARED_RULE = "expect_declared_rules_to_hold"
-NO_RULE = 0.005
+WRONG_RULE = "expect_declared_rules_to_be_of_these_rows"
+NO_RULE, MOST = 0.005, 0.5
 TYPES: dict[Physical, tuple[str, str]] = {
     "integer": ("int64", "whole numbers"),
     "real": ("float64", "numbers"),
@@ -119,8 +120,13 @@ def hold(schema: Schema, frame: pd.DataFrame) -> list[Check]:
 
 
 def run_rules(rules: Sequence[Rule], table: Table) -> list[Check]:
-    """Hold real rows against declared rules: one result each, in their order, with the share of rows that break it."""
+    """Hold real rows against declared rules: one result each, in their order, with the share of rows that break it.
+
+    Before them stand the rules that most rows break of those that they apply to: then the rule is wrong, and what
+    synthetic rows do with it says nothing of them.
+    """
     checks: list[Check] = []
+    wrong: list[Check] = []
     for rule in rules:
         broken = rule.broken(table)
         share = float(broken.mean()) if len(broken) else 0.0
@@ -134,7 +140,20 @@ def run_rules(rules: Sequence[Rule], table: Table) -> list[Check]:
         checks.append(
             Check(expectation=DECLARED_RULE, column=None, success=share == 0, unexpected=share, sentence=said)
         )
-    return checks
+        breach = float(broken.sum() / max(rule.applies(table).sum(), 1))
+        if breach > MOST:
+            said = (
+                f"rule {rule.text!r} is wrong, not the synthetic rows: {breach:.1%} of the real rows that it applies to"
+            )
+            wrong.append(
+                Check(expectation=WRONG_RULE, success=False, unexpected=breach, sentence=f"{said} break it"),
+            )
+    return wrong + checks
+
+
+def wrong_rules(checks: Iterable[Check]) -> tuple[str, ...]:
+    """Return the sentences that tell of rules which most real rows break."""
+    return tuple(each.sentence for each in checks if each.expectation == WRONG_RULE)
 
 
 def _expectation(kind: str, **kwargs: JsonValue) -> dict[str, JsonValue]:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from pipeline.declarations import declared_mistakes
+from pipeline.contract import run_rules, wrong_rules
+from pipeline.declarations import declared_mistakes, fitting
 from pipeline.errors import Mistake
 from pipeline.making import schema_of, shards
 from pipeline.places import masked
@@ -15,6 +16,7 @@ from pipeline.spec import Spec
 from pipeline.split import split
 from pipeline.stages import Call
 from pipeline.steps import fingerprint, generator, once
+from pipeline.terminal import say
 from pipeline.view import apply, naming_mistakes
 from pipeline.workspace import sha256, write_json, write_parquet, write_text
 from tabular.infer import Override, infer_schema
@@ -63,6 +65,8 @@ def _write(this: Call, loaded: Loaded) -> None:
         kinds = ", ".join(f"{column.name!r} is {column.kind}" for column in schema.columns)
         raise Mistake(f"{masked(spec.source.path)}: no column is left for a model to learn ({kinds})")
     _refuse([*_target_mistakes(spec, table), *declared_mistakes(spec, schema)])
+    for sentence in wrong_rules(run_rules(fitting(spec.rules, schema), table)):
+        say(f"warning: {sentence}")
     rng = generator(spec.seed, "ingest", "split")
     train, holdout = split(table.frame, spec.unit, spec.holdout, rng)
     write_parquet(workspace.train, table.take(train).to_arrow())

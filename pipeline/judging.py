@@ -11,7 +11,8 @@ from pydantic import JsonValue
 from audit.core import Evidence, Question
 from audit.membership import contaminated
 from pipeline import verdicts
-from pipeline.checking import broken_sentences, demanded
+from pipeline.checking import broken_sentences, demanded, real_checks
+from pipeline.contract import wrong_rules
 from pipeline.dossier import assemble, write_report
 from pipeline.errors import Mistake
 from pipeline.estimates import Measured
@@ -50,9 +51,10 @@ def decide(this: Call) -> dict[str, JsonValue]:
     better = {name: metric(name).better for name in metrics()}
     wanted, moot = demanded(this)
     today = datetime.now(UTC).date()
+    wrong = wrong_rules(real_checks(workspace, "train"))
     judged = {
         name: verdicts.judge(
-            wanted, found(each, broken_sentences(read_json(workspace.contract(name)))), better, today, moot
+            wanted, found(each, broken_sentences(read_json(workspace.contract(name))), wrong), better, today, moot
         )
         for name, each in measured.items()
     }
@@ -78,13 +80,14 @@ def decide(this: Call) -> dict[str, JsonValue]:
     return {"verdict": word, "model": chosen, "report": str(workspace.report)}
 
 
-def found(measured: Measured, broken_contract: tuple[str, ...]) -> verdicts.Findings:
+def found(measured: Measured, broken_contract: tuple[str, ...], wrong: tuple[str, ...]) -> verdicts.Findings:
     """Put together what is known of one model."""
     attacked = measured.estimates.get("privacy.membership_inference")
     return verdicts.Findings(
         estimates=measured.estimates,
         controls=measured.controls,
         broken_contract=broken_contract,
+        wrong_rules=wrong,
         contaminated=None if attacked is None else contaminated(attacked),
     )
 

@@ -24,7 +24,7 @@ POLICY = """\
 # (counting and regressing) or ml (training models). Privacy gates are the same in all of them.
 policy: analytics
 # demands: { fidelity.detection: { at_most: 0.55 } } # beyond the policy's; they tighten and never loosen it
-# waivers: { bias.group_prevalence: { reason: why, author: who, expires: 2030-12-31 } } # gates that shall not count
+# waivers: { bias.group_prevalence: { reason: why, author: who, expires: 2027-06-30 } } # gates that shall not count
 # secrets: [COLUMN] # what an attacker would like to know; the sensitive columns and the target where none is named
 # analyses: ["COLUMN ~ COLUMN + COLUMN"] # regressions that will be run on the rows
 # rules: ["if COLUMN = VALUE then COLUMN >= VALUE"] # what every row must keep

@@ -1,6 +1,6 @@
 """specs/<name>.yaml as one frozen tree; a wrong key, type or combination is an error that names its path."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -8,7 +8,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from audit.report.answers import Waiver
-from pipeline.complaints import combination_mistakes, metric_mistakes, model_mistakes, sentence
+from pipeline.complaints import combination_mistakes, metric_mistakes, model_mistakes, sentence, twice_mistakes
 from pipeline.errors import Mistake
 from tabular.rules import Rule
 from tabular.schema import Category, Kind
@@ -28,6 +28,11 @@ class _All:
 
 
 ALL: Container[str] = _All()
+Further = Callable[[Mapping[str, JsonValue]], Sequence[str]]
+
+
+def _nothing(tree: Mapping[str, JsonValue]) -> Sequence[str]:
+    return ()
 
 
 class SpecError(Mistake):
@@ -196,7 +201,13 @@ class Spec(Part):
     seed: int = Field(default=0, ge=0, lt=2**63)
 
     @classmethod
-    def load(cls, path: Path, changes: Mapping[str, JsonValue] | None = None, only: Container[str] = ALL) -> Self:
+    def load(
+        cls,
+        path: Path,
+        changes: Mapping[str, JsonValue] | None = None,
+        only: Container[str] = ALL,
+        further: Further = _nothing,
+    ) -> Self:
         """Read a specification.
 
         Args:
@@ -205,12 +216,14 @@ class Spec(Part):
                 may be a list of some of the file's families.
             only: Families whose settings are checked against the family itself, and `demands` for the demands: to
                 check one means to import it.
+            further: Says what else is wrong with the tree, each mistake with its path.
 
         Raises:
             SpecError: With every mistake in it, one a line.
         """
         try:
-            tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            tree = yaml.safe_load(text)
         except (OSError, UnicodeDecodeError) as error:
             raise SpecError(f"{path}: cannot be read: {error}") from error
         except (yaml.YAMLError, ValueError) as error:  # a date such as 2020-13-45 is a plain ValueError
@@ -219,10 +232,12 @@ class Spec(Part):
             raise SpecError(f"{path}: got {type(tree).__name__}, wanted a mapping of settings")
         for dotted, value in (changes or {}).items():
             _put(tree, dotted, value)
-        return cls.of(tree, str(path), only)
+        return cls.of(tree, str(path), only, lambda tree: (*twice_mistakes(text), *further(tree)))
 
     @classmethod
-    def of(cls, tree: Mapping[str, JsonValue], where: str, only: Container[str] = ALL) -> Self:
+    def of(
+        cls, tree: Mapping[str, JsonValue], where: str, only: Container[str] = ALL, further: Further = _nothing
+    ) -> Self:
         """Check a tree of plain values.
 
         Raises:
@@ -238,6 +253,7 @@ class Spec(Part):
         mistakes += model_mistakes(tree.get("models"), only)
         if "demands" in only:
             mistakes += metric_mistakes(tree)
+        mistakes += further(tree)
         if spec is None or mistakes:
             raise SpecError("\n".join(f"{where}: {mistake}" for mistake in mistakes))
         return spec

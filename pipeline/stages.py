@@ -86,7 +86,7 @@ def call(
     if stage not in STAGES:
         raise Mistake(f"stage {stage!r}: there is no such stage; there are {', '.join(STAGES)}")
     model, question = only.get("model"), only.get("question")
-    spec = Spec.load(spec_path, changes, ALL if stage == "ingest" else (model or "", "demands" * (stage == "decide")))
+    spec = _spec(stage, spec_path, root, changes, model)
     if model is not None and model not in spec.models:
         raise Mistake(f"model {model!r}: {spec_path} names {', '.join(spec.models)}")
     if model is None and stage in PER_MODEL:
@@ -131,3 +131,12 @@ def safe_run(run: str) -> str:
     if not safe or safe.startswith(".") or len(safe) > 200:
         raise Mistake(f"run {run!r}: wanted 1 to 200 letters, digits, dots, dashes or underscores")
     return safe
+
+
+def _spec(stage: str, path: Path, root: Path, changes: Mapping[str, JsonValue] | None, model: str | None) -> Spec:
+    """Read the specification: what can be wrong with it is looked for where it comes in, all at once."""
+    if stage not in ("ingest", "contract"):
+        return Spec.load(path, changes, (model or "", "demands" * (stage == "decide")))
+    from pipeline.policies import load_checked
+
+    return load_checked(path, root, changes, ALL if stage == "ingest" else ())

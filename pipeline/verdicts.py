@@ -52,6 +52,7 @@ class Findings(BaseModel):
         estimates: Every metric's answer on the model's rows.
         controls: By control, the answers on its rows.
         broken_contract: Sentences of the contract that the rows break; any of them refuses.
+        wrong_rules: Declared rules that most real rows break, a sentence each: the first reasons of any verdict.
         contaminated: Why the rows of nobody are no control; None where nothing speaks against them.
     """
 
@@ -60,6 +61,7 @@ class Findings(BaseModel):
     estimates: dict[str, Estimate]
     controls: dict[str, dict[str, Estimate]] = {}
     broken_contract: tuple[str, ...] = ()
+    wrong_rules: tuple[str, ...] = ()
     contaminated: str | None = None
 
 
@@ -113,7 +115,7 @@ def judge(
         word = "refused"
     else:
         word = "inconclusive" if open_ or "inconclusive" in words else "accepted"
-    reasons = [*voids, *reasons, *open_] or [f"all {len(counted)} demands are met"]
+    reasons = [*found.wrong_rules, *([*voids, *reasons, *open_] or [f"all {len(counted)} demands are met"])]
     return Verdict(verdict=word, reasons=tuple(reasons), gates=gates, not_asked=not_asked, controls=controls)
 
 

@@ -1,5 +1,6 @@
 """A policy of one gate, for tests of what is not about gates."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 LENIENT = """\
@@ -10,7 +11,8 @@ gates:
 """
 
 
-NOBODY = {"reason": "a test of something else", "author": "a test", "expires": "2999-12-31"}
+SOON = (datetime.now(UTC).date() + timedelta(days=300)).isoformat()
+NOBODY = {"reason": "a test of something else", "author": "a test", "expires": SOON}
 # The gates that every policy has, whatever it says.
 WAIVED = dict.fromkeys(
     (

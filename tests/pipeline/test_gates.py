@@ -116,6 +116,14 @@ def test_a_broken_contract_refuses():
     assert "age holds -3" in verdict.reasons[-1]
 
 
+def test_a_rule_that_real_rows_break_is_the_first_reason():
+    rule = "rule 'age > 200' is wrong, not the synthetic rows: 100.0% of the real rows that it applies to break it"
+    bad = judged([(NAME, Demand(at_most=1))], {NAME: estimate(2.0)}, broken_contract=("age is 3",), wrong_rules=(rule,))
+    assert bad.reasons[0] == rule
+    good = judged([(NAME, Demand(at_most=1))], {NAME: estimate(0.0)}, wrong_rules=(rule,))
+    assert (good.verdict, good.reasons) == ("accepted", (rule, "all 1 demands are met"))
+
+
 def test_a_gate_says_how_small_a_difference_it_would_have_missed():
     found = gate(Asked(NAME, Demand(at_most=0.1)), estimate(0.05, 0.04, 0.06), "lower")
     assert found.power == "differences below 0.01 would not have been seen"

@@ -5,9 +5,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.contract import DECLARED_RULE, run_rules
+from pipeline.appraisal import Wanted, appraise
+from pipeline.contract import DECLARED_RULE, WRONG_RULE, run_rules
 from pipeline.declarations import fitting
 from pipeline.errors import Mistake
+from pipeline.monitoring import quiet
 from pipeline.spec import Spec, SpecError
 from pipeline.stages import call
 from tabular.infer import infer_schema
@@ -159,3 +161,60 @@ def test_a_declaration_that_turns_wrong_is_told_by_the_same_stage_over_rows_read
     contract(rows(), "age >= 18", stages=["ingest"])
     with pytest.raises(Mistake, match=r"^rules\.0: .*got 'XX'"):
         contract(rows(), "canton = XX", stages=["ingest"])
+
+
+@pytest.mark.parametrize(
+    ("rule", "share"),
+    [
+        ("age > 40", "60.0%"),
+        ("if town = Zug then canton = BE", "100.0%"),
+        ("if town = Zug then age > 70", None),
+        ("age > 30", None),
+        ("if age > 900 then age < 0", None),
+    ],
+)
+def test_a_rule_that_most_real_rows_break_is_wrong(rule: str, share: str | None) -> None:
+    town = np.array(["Zug"] * 10 + ["Bern"] * 90)
+    frame = pd.DataFrame(
+        {"town": town, "canton": np.where(town == "Zug", "ZG", "BE"), "age": [71] * 5 + [39] * 55 + [50] * 40}
+    ) if share != "60.0%" else pd.DataFrame({"age": [39] * 60 + [50] * 40, "town": town})  # fmt: skip
+    table = Table.conform(infer_schema(frame, {}), frame)
+    first, *rest = run_rules([Rule.parse(rule)], table)
+    if share is None:
+        assert (first.expectation, rest) == (DECLARED_RULE, [])
+        return
+    assert first.expectation == WRONG_RULE and not first.success
+    assert first.sentence == (
+        f"rule {rule!r} is wrong, not the synthetic rows: {share} of the real rows that it applies to break it"
+    )
+    assert [each.expectation for each in rest] == [DECLARED_RULE]
+
+
+def test_a_wrong_rule_is_said_first_and_stands_first_in_the_verdict(tmp_path, capsys) -> None:
+    rows().to_csv(tmp_path / "rows.csv", index=False)
+    write_lenient(tmp_path)
+    spec = tmp_path / "toy.yaml"
+    spec.write_text(yaml.safe_dump(tree("age >= 18", "pay < 0") | {"release": {"enabled": False}}))
+    told = "rule 'pay < 0' is wrong, not the synthetic rows: 100.0% of the real rows that it applies to break it"
+    for stage in ("ingest", "contract"):
+        call(stage, spec, tmp_path, "r")
+        assert f"warning: {told}" in capsys.readouterr().err.replace("\n", " ")
+    for stage in ("train", "generate", "check"):
+        call(stage, spec, tmp_path, "r", model="independent")
+    for stage in ("audit", "decide"):
+        call(stage, spec, tmp_path, "r")
+    (verdict,) = tmp_path.rglob("verdict.json")
+    found = json.loads(verdict.read_text())
+    assert found["models"]["independent"]["reasons"][0] == told
+    assert told in found["reasons"][0]
+
+
+def test_a_wrong_rule_is_the_first_reason_of_an_audit_of_given_tables(tmp_path) -> None:
+    for name, part in zip(("real", "synthetic", "holdout"), np.array_split(np.arange(ROWS), 3), strict=True):
+        rows().drop(columns="note").iloc[part].to_csv(tmp_path / f"{name}.csv", index=False)
+    write_lenient(tmp_path)
+    spec = tmp_path / "toy.yaml"
+    spec.write_text(yaml.safe_dump(tree("pay < 0") | {"columns": {}}))
+    tables = (str(tmp_path / "real.csv"), str(tmp_path / "synthetic.csv"), str(tmp_path / "holdout.csv"))
+    result = appraise(tmp_path, tables, Wanted(spec), tmp_path / "out", quiet)
+    assert result["reasons"][0].startswith("rule 'pay < 0' is wrong, not the synthetic rows: 100.0% of the real rows")
