@@ -169,6 +169,5 @@ def test_what_is_better_raises_no_alarm_and_what_is_compared_besides_may() -> No
     assert alarm(told, ["a.b"]).worse == ()
     both = alarm(told, ["a.b"], {"contract.schema": 1e-6})
     assert (both.compared, both.worse) == (2, ("contract.schema",))
-    assert (
-        both.sentence == "2 gates compared together at 5% (Holm): values outside the schema worse than chance explains"
-    )
+    assert both.sentence == "2 gates compared together at 5% (Holm): contract.schema is worse than chance explains"
+    assert alarm(told, ["a.b"]).sentence == "1 gate compared together at 5% (Holm): none is worse than chance explains"
