@@ -18,6 +18,7 @@ ROOMS = {
 }
 HOMES = {
     "torch": {"models"},
+    "zuko": {"models"},
     "safetensors": {"models", "pipeline"},
     "sklearn": {"models", "audit", "pipeline"},
     "airflow": {"dags"},

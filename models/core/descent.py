@@ -36,6 +36,7 @@ class Descent:
     def __post_init__(self) -> None:
         self.batch = batch_size(len(self.train), self.config.batch_size)
         self.steps = max(1, len(self.train) // self.batch)
+        self.epochs = max(1, round(self.config.epochs * self.phase.share))
         self.watched = len(self.held) > 0 and len(self.phase.objectives) == 1
         self.parameters = list(self.module.parameters())
         self.average = [parameter.detach().clone() for parameter in self.parameters]
@@ -60,7 +61,7 @@ class Descent:
 
     def verdict(self) -> str:
         """Say why training stops now; an empty string where it goes on."""
-        if len(self.history) >= self.config.epochs:
+        if len(self.history) >= self.epochs:
             return "all epochs"
         if self.watched and len(self.history) - self._best_epoch() >= self.config.patience:
             return "early"
@@ -125,7 +126,7 @@ class Descent:
 
     def _step(self, rows: Tensor) -> Tensor:
         """Descend once on a batch, shape (b, D); return the sum of the losses that were taken."""
-        planned = self.config.epochs * self.steps
+        planned = self.epochs * self.steps
         self.module.done = self.step / planned
         rate = learning_rate(self.step, planned, self.config) * math.sqrt(self.batch / self.config.batch_size)
         total = torch.zeros((), device=rows.device)

@@ -71,7 +71,13 @@ class Phase:
 
     A phase of one objective is validated by that objective's loss; with several (a game) there is no loss to watch,
     so the phase runs to the end of its plan. A view may only use parameters that the phase does not move.
+
+    Attributes:
+        objectives: Losses, in the order in which each step takes them.
+        view: From encoded rows, shape (n, D), to what the losses see; taken once, when the phase starts.
+        share: Planned epochs of the phase, as a share of the configured ones.
     """
 
     objectives: Sequence[Objective]
     view: Callable[[Tensor], Tensor] | None = None
+    share: float = 1.0

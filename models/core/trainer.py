@@ -69,8 +69,8 @@ class Trainer:
             stopped = run.verdict()
             watched = run.history[-1][1] if run.watched else run.history[-1][0]
             label = "validation loss" if run.watched else "loss"
-            done = 1.0 if stopped else len(run.history) / self.config.epochs
-            message = f"epoch {len(run.history)} of {self.config.epochs}, {label} {watched:.4g}"
+            done = 1.0 if stopped else len(run.history) / run.epochs
+            message = f"epoch {len(run.history)} of {run.epochs}, {label} {watched:.4g}"
             monitor.progress((number + done) / phases, message)
             if not stopped and time.monotonic() - saved >= self.config.checkpoint_seconds:
                 monitor.save({"phase": np.asarray(number), **run.state()})
