@@ -19,6 +19,8 @@ from tabular.table import Table
 THREADS = 1
 LARGEST_SEED = 2**31 - 1
 FEWEST_ROUNDS = 30
+# One row of a rare class in a leaf would move its answers by tens, for the loss there is nearly flat.
+PENALTY_OF_MANY = 10.0
 FARTHEST = 20.0
 STEPS = 25
 HALVINGS = 10
@@ -122,13 +124,16 @@ def answers(table: Table, target: Column) -> Array:
     return np.where(codes == -1, np.nan, codes.astype(np.float64))
 
 
-def classifier(trees: Trees, categorical: NDArray[np.bool_], seed: int) -> HistGradientBoostingClassifier:
-    """Return an untrained classifier."""
+def classifier(
+    trees: Trees, categorical: NDArray[np.bool_], seed: int, penalty: float = 0.0
+) -> HistGradientBoostingClassifier:
+    """Return an untrained classifier; the penalty is the weight of half the sum of squared leaves."""
     return HistGradientBoostingClassifier(
         max_iter=trees.rounds,
         max_leaf_nodes=trees.leaves,
         min_samples_leaf=trees.smallest,
         categorical_features=categorical,
+        l2_regularization=penalty,
         early_stopping=False,
         random_state=seed,
     )
@@ -160,7 +165,8 @@ def learn(
     fewest = min(trees.rounds, FEWEST_ROUNDS)
     shared = trees.model_copy(update={"rounds": max(trees.rounds // max(len(seen) - 1, 1), fewest)})
     with threadpool_limits(THREADS):
-        shares[:, seen] = classifier(shared, categorical, seed).fit(x, y).predict_proba(test)
+        penalty = PENALTY_OF_MANY if len(seen) > 2 else 0.0
+        shares[:, seen] = classifier(shared, categorical, seed, penalty).fit(x, y).predict_proba(test)
     return shares
 
 

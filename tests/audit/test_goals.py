@@ -7,7 +7,8 @@ import pytest
 
 from audit.core import Estimate, Evidence, NotComputable
 from audit.goals import frequent, two_classes, whole
-from audit.learner import answers
+from audit.intervals import auc
+from audit.learner import Trees, answers, learn
 from audit.trials import Draws
 from audit.utility.train_synthetic_test_real import TrainSyntheticTestReal
 from audit.utility.train_synthetic_test_real_linear import TrainSyntheticTestRealLinear
@@ -95,6 +96,20 @@ def test_many_classes_are_judged(kind: type[TrainSyntheticTestReal] | type[Train
     assert abs(good.gap or 0) < 0.02 and good.gap_interval.low > -0.05
     assert bad.gap_interval is not None and bad.gap_interval.high < -0.05
     assert "rare classes as one" in str(good.detail[0]["score"])
+
+
+def test_rare_classes_are_learned_among_columns_that_tell_nothing() -> None:
+    """Half of the classes have a dozen rows each; one number tells them all, five columns of categories nothing."""
+    rng = np.random.default_rng(3)
+    x = rng.integers(40, size=(8_000, 6)).astype(float)
+    x[:, 0] = rng.random(len(x))
+    place = (x[:, 0] + rng.normal(0, 0.1, len(x))).argsort().argsort() / len(x)
+    code = np.searchsorted(np.cumsum([*[0.004] * 8, *[0.121] * 7]), place)
+    names = tuple(f"job {each:02d}" for each in range(16))
+    column = Column(name="job", kind="categorical", physical="text", categories=names)
+    chance = learn(x[:3_000], code[:3_000].astype(float), x[3_000:], np.arange(6) > 0, column, Trees(leaves=8), 1)
+    assert np.mean([auc(chance[:, each], code[3_000:] == each) for each in range(8)]) > 0.8
+    assert np.mean([auc(chance[:, each], code[3_000:] == each) for each in range(8, 16)]) > 0.86
 
 
 def test_rare_classes_that_are_gone_are_missed() -> None:
