@@ -46,10 +46,12 @@ class GenerativeModel(ABC):
 
     Attributes:
         reads: Which encoding it wants: `one_hot` (real numbers and one-hot blocks) or `codes` (whole numbers).
+        estimated: Whether `log_prob`, where there is one, is an estimate rather than exact.
         notes: Figures of the fit for people and reports, by name (epochs run, why it stopped, components chosen).
     """
 
     reads: ClassVar[Reads]
+    estimated: ClassVar[bool] = False
 
     class Config(BaseModel, frozen=True, extra="forbid"):
         """Settings of the family, with defaults and bounds."""

@@ -294,4 +294,4 @@ def test_probabilities_of_all_rows_sum_to_one(name):
     model = kind(_config(kind), layout).fit(_matrix(layout, b % 3, rng.integers(0, 2, 60), b), rng)
     everything = np.array(list(product(range(3), range(2), range(4))))
     total = np.exp(model.log_prob(_matrix(layout, *everything.T))).sum()
-    assert total == pytest.approx(1.0, abs=1e-5)
+    assert total == pytest.approx(1.0, abs=0.1 if kind.estimated else 1e-5)
