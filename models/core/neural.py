@@ -2,11 +2,12 @@
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from pydantic import field_validator
 from torch import Tensor
 
 from models.core.base import GenerativeModel, Matrix, Monitor, Silent, State
@@ -34,6 +35,14 @@ class NeuralModel(GenerativeModel, Trainable):
 
         training: TrainerConfig = TrainerConfig()
         device: Literal["auto", "cpu", "cuda"] = "auto"
+
+        @field_validator("training", mode="before")
+        @classmethod
+        def _over_the_familys_own(cls, given: object) -> object:
+            """Put what is given of the training over the family's own defaults, not over the loop's."""
+            if not isinstance(given, Mapping):
+                return given
+            return {**cls.model_fields["training"].default.model_dump(), **given}
 
     config: Config
 

@@ -249,6 +249,17 @@ def test_a_setting_cannot_be_changed(name):
 
 
 @every_family
+def test_a_setting_of_the_training_leaves_the_familys_others(name):
+    kind = FAMILIES[name]
+    if "training" not in kind.Config.model_fields:
+        return
+    own, given = kind.Config().training, kind.Config.model_validate({"training": {"epochs": 3}}).training
+    assert given == own.model_copy(update={"epochs": 3})
+    with pytest.raises(ValidationError, match="no_such"):
+        kind.Config.model_validate({"training": {"no_such": 1}})
+
+
+@every_family
 def test_no_rows_are_refused(name):
     kind = FAMILIES[name]
     layout, x = _mixed(kind.reads, np.random.default_rng(0))
