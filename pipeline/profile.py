@@ -9,15 +9,14 @@ import yaml
 from pipeline.errors import Mistake
 from pipeline.guesses import guess_target, is_sensitive, repeating_units
 from pipeline.registry import families
+from pipeline.remarks import about, is_told, spoken
 from pipeline.sources import Loaded, load
 from pipeline.spec import Source, Spec
-from tabular.coercion import written
 from tabular.infer import infer_schema
-from tabular.schema import Column, Schema
+from tabular.schema import Schema
 
 MOST_COMMENTED = 300
 LONGEST_KEY = 1000
-TOP_CATEGORIES = 4
 DEFAULT_MODELS = ("independent", "bayesian_network", "autoregressive")
 POLICY = """\
 # The gates that rows must pass to be released: policies/<name>.yaml; structural (possible rows for tests), analytics
@@ -109,6 +108,7 @@ def _head(name: str, source: Source, loaded: Loaded) -> str:
     lines = [
         f"# {loaded.rows:,} rows and {loaded.frame.shape[1]:,} columns, profiled by `lookalike init`.",
         "# Every line may be changed; a wrong one is refused by name. What is left out is found anew at each run.",
+        "# Comments are safe to share: ranges are rounded outwards, categories named if 10 rows or more hold them.",
         f"name: {_scalar(name)}",
         "",
         "source:",
@@ -121,7 +121,7 @@ def _head(name: str, source: Source, loaded: Loaded) -> str:
     ]
     if source.query is None:
         lines.append(f"  # sha256: {loaded.sha256} # as a setting it refuses any other bytes")
-    lines += [f"  # {_comment(note)}" for note in loaded.notes]
+    lines += [f"  # {_comment(spoken(note, loaded.frame))}" for note in loaded.notes]
     return "\n".join(lines) + "\n"
 
 
@@ -136,12 +136,12 @@ def _columns(schema: Schema, frame: pd.DataFrame) -> str:
         said: dict[str, object] = {"kind": column.kind}
         if is_sensitive(column):
             said["sensitive"] = True
-        if column.kind == "ordinal":
+        if column.kind == "ordinal" and is_told(frame[column.name]):
             said["categories"] = list(column.categories)
         if column.kind == "constant" and not column.categories:
             said = {}
         values = ", ".join(f"{key}: {_flow(value)}" for key, value in said.items())
-        comment = f" # {_comment(_about(column, frame[column.name]))}" if place < MOST_COMMENTED else ""
+        comment = f" # {_comment(about(column, frame[column.name]))}" if place < MOST_COMMENTED else ""
         lines.append(
             f"  {_key(column.name)}: {{ {values} }}{comment}" if said else f"  {_key(column.name)}: {{}}{comment}"
         )
@@ -158,21 +158,6 @@ def _key(name: str) -> str:
 def _flow(value: object) -> str:
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))
     return text.strip("\n").removesuffix("...").strip("\n")
-
-
-def _about(column: Column, series: pd.Series) -> str:
-    """Say in a line why this kind, which values, and how many are missing."""
-    parts = [column.note]
-    present = series.dropna()
-    if column.is_number and column.minimum is not None and column.maximum is not None:
-        parts.append(f"{written(column, column.minimum)} to {written(column, column.maximum)}")
-    elif column.kind in ("categorical", "boolean", "ordinal"):
-        shares = present.astype(str).value_counts(normalize=True).head(TOP_CATEGORIES)
-        parts.append(", ".join(f"{str(value)[:24]} {share:.0%}" for value, share in shares.items()))
-    missing = float(series.isna().mean())
-    if missing:
-        parts.append(f"{missing:.1%} missing")
-    return "; ".join(part for part in parts if part)
 
 
 def _roles(schema: Schema, frame: pd.DataFrame, target: str | None) -> str:
