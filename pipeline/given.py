@@ -141,6 +141,6 @@ def _guessed(schema: Schema, frame: pd.DataFrame) -> tuple[Schema, tuple[str, ..
         for column in schema.columns
     ]
     sensitive = [column.name for column in columns if column.sensitive]
-    notes = [] if target is None else [f"taken as the target by its name: {target}"]
-    notes += [f"taken as sensitive by their names: {', '.join(sensitive)}"] if sensitive else []
+    notes = [] if target is None else [f"taken as the target by its name: {target!r}"]
+    notes += [f"taken as sensitive by their names: {', '.join(map(repr, sensitive))}"] if sensitive else []
     return schema.model_copy(update={"columns": tuple(columns)}), tuple(notes)

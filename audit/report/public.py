@@ -11,6 +11,7 @@ from audit.report.coarse import HIDDEN, INTERNAL, SMALLEST_COUNT, count, figure,
 from audit.report.document import LIMITS, ColumnRecord, Document, Environment, Inputs, Policy, Run
 from audit.report.marginals import Marginal
 from audit.report.public_detail import Known, estimate, interval
+from audit.report.public_notes import fitted, notes, why
 
 NAME = re.compile(r"[\w][\w .-]{0,63}")
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -91,19 +92,26 @@ def _policy(policy: Policy) -> Policy:
 def _inputs(inputs: Inputs) -> Inputs:
     """Keep the columns; the hashes of real rows go, for they would confirm a guess of the one row not known."""
     file = PurePosixPath(inputs.source.replace("\\", "/")).name
+    names = frozenset(column.name for column in inputs.columns)
     return Inputs(
         source=file if FILE.fullmatch(file) else "not told",
         read=Rows(rows=count(inputs.read.rows)),
         train=Rows(rows=count(inputs.train.rows)),
         holdout=Rows(rows=count(inputs.holdout.rows)),
         split_by=inputs.split_by,
-        unit=inputs.unit if inputs.unit in {column.name for column in inputs.columns} else None,
+        unit=inputs.unit if inputs.unit in names else None,
         columns=tuple(
             ColumnRecord(
-                name=column.name, kind=column.kind, role=column.role, sensitive=column.sensitive, fate=column.fate
+                name=column.name,
+                kind=column.kind,
+                role=column.role,
+                sensitive=column.sensitive,
+                note=why(column.note, names),
+                fate=column.fate,
             )
             for column in inputs.columns
         ),
+        notes=notes(inputs.notes, names),
     )
 
 
@@ -121,6 +129,7 @@ def _model(model: ModelAudit, name: str, known: Known, words: frozenset[str], do
     return ModelAudit(
         name=name,
         settings=_settings(model.settings),
+        notes=fitted(model.notes, columns),
         seconds={stage: figure(taken, 2) for stage, taken in model.seconds.items() if IDENTIFIER.fullmatch(stage)},
         synthetic=model.synthetic,
         verdict=model.verdict,
@@ -174,7 +183,9 @@ def _gate(gate: Gate, words: frozenset[str]) -> Gate:
         bound=None if gate.bound is None else figure(gate.bound),
         fails_beyond=None if gate.fails_beyond is None else figure(gate.fails_beyond),
         power=None if gate.power is None else sentence(gate.power, words),
-        waiver=None if waiver is None else Waiver(reason=WAIVED, author=HIDDEN, expires=waiver.expires),
+        waiver=None
+        if waiver is None
+        else Waiver(reason=sentence(waiver.reason, words) or WAIVED, author=HIDDEN, expires=waiver.expires),
         sentence=sentence(gate.sentence, words) or "",
     )
 

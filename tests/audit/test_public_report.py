@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import date
 
 import pytest
 from hypothesis import given, settings
@@ -218,3 +219,83 @@ def test_an_answer_keeps_its_words():
     assert isinstance(after, Answer)
     assert (before.title, before.definition, before.better) == (after.title, after.definition, after.better)
     assert len(after.estimate.curves) == 4 and len(after.estimate.curves[0].x) <= 60
+
+
+OWN_NOTES = (
+    "taken as the target by its name: 'sex'",
+    "taken as sensitive by their names: 'sex', 'age'",
+    "no holdout was given: rows that the generator never saw are needed to tell copying from resemblance",
+    "column 'sex' is the row index that pandas had stored; left out",
+)
+
+
+def noted(**changes):
+    made = rich()
+    inputs = made.inputs.model_copy(update={"notes": changes.get("notes", OWN_NOTES)})
+    columns = tuple(each.model_copy(update={"note": changes.get("note", "")}) for each in inputs.columns)
+    models = tuple(one.model_copy(update={"notes": changes.get("figures", {})}) for one in made.models)
+    return scrub(made.model_copy(update={"inputs": inputs.model_copy(update={"columns": columns}), "models": models}))
+
+
+def test_notes_in_the_audits_own_words_are_published():
+    public = noted()
+    assert public.inputs.notes == OWN_NOTES
+    assert "taken as the target by its name: 'sex'" in Page(render(public)).text
+
+
+def test_notes_that_quote_the_rows_are_published_without_the_quote_or_not_at_all():
+    public = noted(
+        notes=(
+            "column 'sex' is numbers but for 'Dana' (3 rows); name it in source.nulls if it means missing",
+            "Dana's rows come first",
+        )
+    )
+    assert public.inputs.notes == (
+        "column 'sex' is numbers but for (suppressed) (fewer than 10 rows); name it in source.nulls if it means "
+        "missing",
+        "1 more note is in the internal report",
+    )
+
+
+@pytest.mark.parametrize(
+    ("note", "told"),
+    [
+        ("73 different whole numbers", "73 different whole numbers"),
+        ("94 different numbers, and many rows hold 40 (47%), 45 (6%)", "94 different numbers"),
+        (
+            "numbers written as text: 12 different texts in 12,345 rows",
+            "numbers written as text: 12 different texts in 12,300 rows",
+        ),
+        ("as specified", "as specified"),
+        ("most people live in Bern", ""),
+    ],
+)
+def test_why_a_column_is_of_its_kind_is_published_without_values(note, told):
+    assert {column.note for column in noted(note=note).inputs.columns} == {told}
+
+
+def test_figures_of_a_fit_are_published_rounded():
+    figures = {
+        "epochs": 8.0,
+        "training_loss": 22.4893,
+        "rows": 7.0,
+        "stopped": "early",
+        "kept": "Dana",
+        "seed": 4.0,
+        "Dana": 1.0,
+    }
+    assert {tuple(one.notes.items()) for one in noted(figures=figures).models} == {
+        (("epochs", 8.0), ("training_loss", 22.5), ("stopped", "early"))
+    }
+
+
+def test_a_waivers_reason_is_published_in_public_words_only():
+    def reason(text):
+        made = rich()
+        waiver = Waiver(reason=text, author="Dana", expires=date(2030, 1, 1))
+        gates = tuple(one.model_copy(update={"waiver": waiver}) for one in made.models[0].gates)
+        public = scrub(made.model_copy(update={"models": (made.models[0].model_copy(update={"gates": gates}),)}))
+        return {one.waiver.reason for one in public.models[0].gates}
+
+    assert reason("the holdout has too few rows to tell") == {"the holdout has too few rows to tell"}
+    assert reason("Dana said so") == {"The reason is in the internal report."}

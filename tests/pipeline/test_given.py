@@ -57,5 +57,5 @@ def test_target_and_groups_are_taken_by_their_names_and_said(tmp_path: Path) -> 
     evidence, schema, notes = read(tmp_path, BEYOND)
     assert schema.target is not None and schema.target.name == "class"
     assert [column.name for column in schema.sensitive] == ["sex"]
-    assert notes == ("taken as the target by its name: class", "taken as sensitive by their names: sex")
+    assert notes == ("taken as the target by its name: 'class'", "taken as sensitive by their names: 'sex'")
     assert len(evidence.train) == len(evidence.holdout) == 200
