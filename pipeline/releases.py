@@ -25,7 +25,7 @@ ROWS, POINTER, MANIFEST = "synthetic.parquet", "synthetic.parquet.dvc", "manifes
 REPORT, AUDIT, SPEC, SCHEMA, IGNORE = "report.html", "audit.json", "spec.yaml", "schema.json", ".gitignore"
 PUBLIC = ("report.public.html", "audit.public.json")
 IN_GIT = (MANIFEST, REPORT, AUDIT, *PUBLIC, *CARDS, SPEC, SCHEMA, IGNORE, POINTER)
-WAIT = 600.0
+STAGING, WAIT = Path("data/releases/.staging"), 600.0
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ def publish(
     with one_writer(repository.shared / "lookalike-release.lock", WAIT) as lock:
         repository = replace(repository, lock=lock)
         at("start")
+        shutil.rmtree(repository.root / STAGING, ignore_errors=True)  # a killed attempt's, for there is one writer
         before = _before(repository, manifest)
         if before is None:
             return _Publication(repository, workspace, model, remote, at).make(manifest)
@@ -212,9 +213,8 @@ class _Publication:
 
 @contextmanager
 def _staging(root: Path, run: str) -> Iterator[Path]:
-    """Give a folder that is gone afterwards; what crashed attempts left goes too, for there is one writer."""
-    home = root / "data" / "releases" / ".staging"
-    shutil.rmtree(home, ignore_errors=True)
+    """Give a folder that is gone afterwards."""
+    home = root / STAGING
     write_text(home / ".gitignore", "*\n")
     scratch = Path(tempfile.mkdtemp(prefix=f"{run}-", dir=home))
     try:

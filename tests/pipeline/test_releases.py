@@ -379,6 +379,17 @@ def test_killed_anywhere_and_run_again_there_is_one_release(tmp_path: Path, step
     whole(root)
 
 
+def test_killed_while_clearing_up_a_published_release(tmp_path: Path) -> None:
+    root = new_project(tmp_path / "root")
+    workspace = make_run(root, "killed")
+    assert released(workspace).name == "tiny-v1"
+    left = root / "data" / "releases" / ".staging" / "killed-x" / "index"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    assert released(workspace).name == "tiny-v1"
+    whole(root)
+
+
 @pytest.mark.slow
 def test_killed_at_any_moment(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
