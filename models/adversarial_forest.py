@@ -14,14 +14,13 @@ from models.core.columns import Columns, Mask
 from models.core.leaves import Codes, Floats, Grower, Growth, Tree, product_tables
 from tabular.layout import Layout
 
-ROUNDS = 6
-FIRST = 8
+ROUNDS = 8
 FACTOR = 4
 CELLS = 40_000_000
 LEAST_ROWS = 5_000
 MOST_TRIES = 32
 CRITIC_ROWS = 10_000
-CRITIC_TREES = 30
+CRITIC_TREES = 40
 CHUNK = 4_000_000
 LEAST = 1e-300
 
@@ -51,15 +50,16 @@ class AdversarialForest(GenerativeModel):
             delta: The critic may be right this much more often than by chance.
             smoothing: Rows that the larger leaf of the turn before is worth.
             columns: Share of the columns that are tried at each split, at most 32.
-            charge: What a split must gain for each further probability in the leaves, in nats.
+            charge: What a split must gain for each further probability in the leaves, in nats; nothing once no split
+                gains that, while the critic is still right.
         """
 
         trees: PositiveInt = 5
         leaf: Annotated[int, Field(ge=2)] = 20
         delta: Annotated[float, Field(ge=0, le=0.5)] = 0.02
-        smoothing: PositiveFloat = 2.0
+        smoothing: PositiveFloat = 8.0
         columns: Annotated[float, Field(gt=0, le=1)] = 0.7
-        charge: Annotated[float, Field(ge=0)] = 0.5
+        charge: Annotated[float, Field(ge=0)] = 1.0
 
     config: Config
 
@@ -85,21 +85,15 @@ class AdversarialForest(GenerativeModel):
         margins = [column.margin for column in self._columns.columns]
         tries = min(MOST_TRIES, int(np.ceil(self.config.columns * len(margins))))
         grower = Grower(some, margins, tries)
-        least = max(self.config.leaf * len(some) // len(groups), 2)
-        growths = [Growth(grower, least, self.config.charge, rng) for _ in range(self.config.trees)]
+        growths = [Growth(grower, self.config.leaf, self.config.charge, rng) for _ in range(self.config.trees)]
         stages: list[tuple[Tree, ...]] = []
         for turn in range(ROUNDS):
-            trees = []
-            for growth in growths:
-                trees.append(growth.grow(FIRST * FACTOR**turn, rng))
-                done = (turn + len(trees) / len(growths)) / ROUNDS
-                monitor.progress(0.95 * done, f"trees of {len(trees[-1].column) // 2 + 1} leaves")
-            self._trees = tuple(trees)
-            stages.append(self._trees)
+            stages.append(tuple(growth.grow(FACTOR**turn, rng) for growth in growths))
             self._count(stages, groups, margins)
             accuracy = self._judge(some, rng)
             self.notes = {"leaves": float(len(self._weights)), "accuracy": accuracy, "turns": turn + 1.0}
-            if accuracy <= 0.5 + self.config.delta or not any(growth.waiting for growth in growths):
+            monitor.progress((turn + 1) / ROUNDS, f"{len(self._weights)} leaves, critic right in {accuracy:.3f}")
+            if accuracy <= 0.5 + self.config.delta or not _can_grow(growths, rng):
                 break
         return self
 
@@ -144,16 +138,18 @@ class AdversarialForest(GenerativeModel):
         return groups
 
     def _judge(self, groups: Codes, rng: np.random.Generator) -> float:
+        """Return how often a random forest is right, out of bag, about which rows are real, of rows (n, d)."""
         real = groups[rng.permutation(len(groups))[:CRITIC_ROWS]]
         rows = np.vstack([real, self._draw(self._leaf(len(real), rng), rng, {})]).astype(np.float32)
         critic = RandomForestClassifier(
-            CRITIC_TREES, min_samples_leaf=5, oob_score=True, random_state=int(rng.integers(2**31))
+            CRITIC_TREES, min_samples_leaf=5, max_samples=0.5, oob_score=True, random_state=int(rng.integers(2**31))
         )
         critic.fit(rows, np.arange(len(rows)) < len(real))
         return float(critic.oob_score_)
 
     def _count(self, stages: list[tuple[Tree, ...]], groups: Codes, margins: list[Floats]) -> None:
         """Fill the tables of all leaves, from the trees of every turn."""
+        self._trees = stages[-1]
         weights: list[Floats] = []
         tables: list[list[Floats]] = [[] for _ in margins]
         for history in zip(*stages, strict=True):
@@ -214,6 +210,14 @@ class AdversarialForest(GenerativeModel):
         self._weights = arrays["weights"].astype(np.float64)
         self._tables = [arrays[f"table.{j}"].astype(np.float32) for j in range(len(self._columns.sizes))]
         return self
+
+
+def _can_grow(growths: list[Growth], rng: np.random.Generator) -> bool:
+    """Tell whether any tree can grow; where none can, let splits that gain next to nothing count, and ask again."""
+    if not any(growth.waiting for growth in growths):
+        for growth in growths:
+            growth.reconsider(0.0, rng)
+    return any(growth.waiting for growth in growths)
 
 
 def _likely(chance: Floats, told: Codes | Floats) -> Floats:

@@ -105,6 +105,7 @@ class Growth:
         self.grower, self.least, self.charge = grower, least, charge
         self.column, self.most, self.child = [LEAF], [0], [0]
         self.waiting: list[tuple[float, int, int, int, Codes]] = []
+        self.resting: dict[int, Codes] = {}
         self._offer(0, np.arange(len(grower.hot)), rng)
 
     def grow(self, leaves: int, rng: np.random.Generator) -> Tree:
@@ -121,12 +122,21 @@ class Growth:
                 self._offer(len(self.column) - 1, part, rng)
         return Tree(*(np.array(values, dtype=np.int64) for values in (self.column, self.most, self.child)))
 
+    def reconsider(self, charge: float, rng: np.random.Generator) -> None:
+        """Offer the leaves that no split gained anything in again, at another charge."""
+        self.charge = charge
+        for node, rows in list(self.resting.items()):
+            self._offer(node, rows, rng)
+
     def _offer(self, node: int, rows: Codes, rng: np.random.Generator) -> None:
         """Find a leaf's best split, and let it wait for its turn."""
-        if len(rows) >= 2 * self.least:
-            gain, column, cut = self.grower.best(rows, self.least, self.charge, rng)
-            if gain > 0:
-                heapq.heappush(self.waiting, (-gain, node, column, cut, rows))
+        if len(rows) < 2 * self.least:
+            return
+        self.resting[node] = rows
+        gain, column, cut = self.grower.best(rows, self.least, self.charge, rng)
+        if gain > 0:
+            del self.resting[node]
+            heapq.heappush(self.waiting, (-gain, node, column, cut, rows))
 
 
 def product_tables(

@@ -7,6 +7,7 @@ MOST_ROWS = 50_000
 ROUNDS = 12
 SHRINK = 5.0
 MUCH_BETTER = 1.1
+NOISE = 4.0
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -39,9 +40,8 @@ def orders(columns: list[Codes], rng: np.random.Generator) -> list[Codes]:
     ranks = []
     for index, column in enumerate(judged):
         others = np.delete(reach, index, axis=0)
-        noise = len(others) / len(column)
         kept, new = (_carried(score, column, others) for score in (natural[index], learned[index]))
-        better = sizes[index] > 2 and new > MUCH_BETTER * kept + noise
+        better = sizes[index] > 2 and new > MUCH_BETTER * kept + NOISE * len(others) / len(column)
         chosen = everything[index] if better else natural[index]
         rank = np.empty(sizes[index], dtype=np.int64)
         rank[np.argsort(chosen, kind="stable")] = np.arange(sizes[index])
