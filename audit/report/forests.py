@@ -7,13 +7,16 @@ from markupsafe import Markup
 from audit.core import Row
 from audit.report.frame import Axis, ticks
 from audit.report.panel import Panel, Strip
-from audit.report.wording import clean, number
+from audit.report.wording import clean, number, tick
 
 SHOWN = 40
 ENDS = {"low", "high"}
 SIZES = ("rows", "rows_real", "members", "n", "attacks", "queries")
 NOT_VALUES = {*ENDS, *SIZES, "reference", "reference_low", "reference_high", "rows_synthetic", "level"}
 WORDS_NOT_NAMES = {"note", "rule"}
+# Rates and shares of one set of rows: no figure of them means that nothing differs.
+OF_ONE_SIDE = {"rate", "in_train"}
+MIDDLES = {"auc": 0.5}
 CLOSE = 1e-6
 
 Drawn = tuple[Sequence[float], float | None]
@@ -50,7 +53,7 @@ def forest(
     figures = [each for row in shown for each in _figures(row, key)]
     log = (key == "ratio" or key.endswith("_ratio")) and all(figure > 0 for figure in figures)
     bounds = _bounds([figure for row in shown if (figure := _figure(row.get(key))) is not None], judged, log)
-    middle = [1.0] if log else [judged[2], 0.0]
+    middle = _middle(key, judged[2], log)
     near = [
         each
         for each in (*middle[:1], *bounds)
@@ -62,13 +65,20 @@ def forest(
     drawn = ([each for each in bounds if each in near], inside)
     return Panel(
         title=title,
-        reads=reads,
+        reads=reads if inside is None else f"{reads} The grey line is at {tick(inside)}: nothing differs.",
         strips=tuple(_strips(shown, key, names, axis, drawn)),
         axis=ticks(axis),
         value=key.replace("_", " "),
         wide=True,
         left_out=len(rows) - len(shown),
     )
+
+
+def _middle(key: str, ideal: float, log: bool) -> list[float]:
+    """Return where nothing differs, the likeliest place first; nothing where the figures have no such place."""
+    if key in OF_ONE_SIDE:
+        return []
+    return [1.0] if log else [MIDDLES[key]] if key in MIDDLES else [ideal, 0.0]
 
 
 def _together(rows: Sequence[Row]) -> list[Row]:

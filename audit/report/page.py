@@ -128,6 +128,7 @@ def _environment() -> Environment:
         wording.percent,
         wording.seconds,
         wording.plain,
+        wording.leaves,
         wording.badge,
         wording.day,
     ):

@@ -17,7 +17,7 @@ REGIONS = 8
 LOST = "auc_lost_when_shuffled"
 EQUAL_GROUPS = (
     "Each row is a group of people: the dot with its line is the figure and its 95 % interval, the tick what two sets "
-    "of real rows give, and the solid line stands where nothing differs."
+    "of real rows give."
 )
 READS: dict[str, tuple[str, str]] = {
     "privacy.membership_inference": (
@@ -29,6 +29,11 @@ READS: dict[str, tuple[str, str]] = {
         "What an attacker learns of a secret",
         "Each row is a secret and an attacker who knows all else: 0 means that the synthetic rows helped no more with "
         "training rows than with rows they never saw, 1 that they gave every secret away.",
+    ),
+    "privacy.attribute_inference_outliers": (
+        "What an attacker learns of rows that stand alone, and of groups",
+        "Each row is a secret of a set of people, the most isolated among them: 0 means that the synthetic rows helped "
+        "no more with training rows than with rows they never saw, 1 that they gave every such secret away.",
     ),
     "privacy.membership_outliers": (
         "Rows that stand alone, and groups",

@@ -1,7 +1,7 @@
 """The document without what tells of a few real rows: what is published, named piece by piece; all else is left out."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from pydantic import JsonValue
@@ -53,7 +53,7 @@ def scrub(document: Document) -> Document:
         models=tuple(_model(model, names[model.name], known, words, document) for model in document.models),
         chosen=None if document.chosen is None else names[document.chosen],
         verdict=document.verdict,
-        reasons=_said(document.reasons, words),
+        reasons=_said(document.reasons, words, names),
         limits=(*limits, LIMIT),
         environment=_environment(document.environment),
     )
@@ -133,7 +133,7 @@ def _model(model: ModelAudit, name: str, known: Known, words: frozenset[str], do
         seconds={stage: figure(taken, 2) for stage, taken in model.seconds.items() if IDENTIFIER.fullmatch(stage)},
         synthetic=model.synthetic,
         verdict=model.verdict,
-        reasons=_said(model.reasons, words),
+        reasons=_said(model.reasons, words, {}),
         gates=tuple(_gate(gate, words) for gate in model.gates if _is_metric(gate.metric)),
         not_asked=tuple(
             NotAsked(metric=each.metric, reason=sentence(each.reason, words) or f"Why is {INTERNAL}.")
@@ -252,11 +252,20 @@ def _large(marginal: Marginal, inputs: Inputs) -> bool:
     return all(share == 0 or round(share * rows) >= SMALLEST_COUNT for share in marginal.real)
 
 
-def _said(sentences: Iterable[str], words: frozenset[str]) -> tuple[str, ...]:
+def _said(sentences: Iterable[str], words: frozenset[str], names: Mapping[str, str]) -> tuple[str, ...]:
     found = tuple(sentences)
-    kept = [told for each in found if (told := sentence(each, words)) is not None]
+    kept = [told for each in found if (told := _told(each, words, names)) is not None]
     left = len(found) - len(kept)
     return (*kept, f"{left} more {'reason is' if left == 1 else 'reasons are'} {INTERNAL}") if left else tuple(kept)
+
+
+def _told(text: str, words: frozenset[str], names: Mapping[str, str]) -> str | None:
+    """Return a sentence in public words; a model that it begins with keeps the name that it has in public."""
+    name, verb, rest = text.partition(" is ")
+    if not verb or name not in names:
+        return sentence(text, words)
+    told = sentence(rest, words)
+    return None if told is None else f"{names[name]} is {told}"
 
 
 def _name(text: str, otherwise: str) -> str:

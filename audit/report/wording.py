@@ -3,13 +3,15 @@
 import json
 import re
 import unicodedata
+from collections.abc import Mapping
 from datetime import date
-from typing import Any
 
 from markupsafe import Markup
+from pydantic import JsonValue
 
 NAME_LENGTH = 48
 TEXT_LENGTH = 600
+DEEPEST = 3
 STATUS: dict[str, tuple[str, str]] = {
     "accepted": ("✓", "pass"),
     "refused": ("✕", "fail"),
@@ -83,13 +85,22 @@ def seconds(value: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def plain(value: Any) -> str:
+def plain(value: JsonValue) -> str:
     """Return a setting or a figure of a fit as text."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return clean(json.dumps(value, ensure_ascii=False))
     return number(value)
+
+
+def leaves(settings: Mapping[str, JsonValue], above: str = "") -> list[tuple[str, str]]:
+    """Return nested settings one by one, each with its dotted name and its value as text."""
+    found: list[tuple[str, str]] = []
+    for key, value in settings.items():
+        deep = isinstance(value, dict) and bool(value) and above.count(".") < DEEPEST
+        found += leaves(value, f"{above}{key}.") if deep and isinstance(value, dict) else [(above + key, plain(value))]
+    return found
 
 
 def badge(status: str) -> Markup:

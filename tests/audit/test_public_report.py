@@ -299,3 +299,15 @@ def test_a_waivers_reason_is_published_in_public_words_only():
 
     assert reason("the holdout has too few rows to tell") == {"the holdout has too few rows to tell"}
     assert reason("Dana said so") == {"The reason is in the internal report."}
+
+
+@pytest.mark.parametrize(("name", "shown"), [("autoregressive", "autoregressive"), ("Dana <b>", "model 1")])
+def test_a_reason_names_its_model_as_the_public_report_does(name, shown):
+    made = document((model(name=name, verdict="inconclusive"),), verdict="inconclusive")
+    made = made.model_copy(update={"reasons": (f"{name} is inconclusive: the rows are too few", f"{name} is Dana")})
+    public = scrub(made)
+    assert public.reasons == (
+        f"{shown} is inconclusive: the rows are too few",
+        "1 more reason is in the internal report",
+    )
+    assert scrub(public).reasons == public.reasons
