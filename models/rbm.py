@@ -25,9 +25,9 @@ class RBM(NeuralModel):
     learned) and one-hot categories x_c (softmax given h); a number that is off in a row stands in no term. Trained by
     the gradient of F(x) - F(x'), F the free energy, with x' from chains that are kept from step to step (persistent
     contrastive divergence) or start at the batch. Rows are drawn by Gibbs sampling, annealed from independent columns;
-    conditional draws by Gibbs sampling with the known blocks held, right in the limit of many sweeps. log Z is estimated
-    once, after training, by annealed importance sampling from independent columns: `log_prob` is an estimate, and the
-    standard error of log Z stands in `notes["log_z_error"]`.
+    conditional draws by Gibbs sampling with the known blocks held, right in the limit of many sweeps. log Z is
+    estimated once, after training, by annealed importance sampling from independent columns: `log_prob` is an estimate,
+    and the standard error of log Z stands in `notes["log_z_error"]`.
 
     Hinton, Training products of experts by minimizing contrastive divergence, 2002, doi:10.1162/089976602760128018;
     persistent chains: Tieleman, 2008, doi:10.1145/1390156.1390290; log Z: Salakhutdinov & Murray, On the quantitative
@@ -211,6 +211,20 @@ class Machine(nn.Module):
             return x
         noise = torch.rand(len(h), self.bits, generator=generator, device=h.device)
         return torch.cat([x, (noise < logits[:, entries:].sigmoid()).float()], dim=1)
+
+    def log_given(self, x: Tensor, h: Tensor) -> Tensor:
+        """Return log p(x | h), shape (n,), of visible units, shape (n, D + bits), given hidden ones, shape (n, k)."""
+        pull = h @ self.weight.T
+        numbers, entries = len(self.centre), len(self.blocks.hots)
+        mean, logits = self.centre + pull[:, :numbers], self.bias + pull[:, numbers:]
+        surprise = self.blocks.entropies(logits[:, :entries] + self._turned_on(mean), x[:, self.blocks.hots]).sum(1)
+        on = self.blocks.on(x[:, : self.blocks.width])
+        square = (x[:, self.blocks.reals] - mean) ** 2 / (2 * self._variance())
+        normal = (square + self._log_scale() + 0.5 * math.log(2 * math.pi)) * on
+        bits = x[:, self.blocks.width :]
+        bernoulli = bits * logits[:, entries:] - nn.functional.softplus(logits[:, entries:])
+        total: Tensor = bernoulli.sum(1) - surprise - normal.sum(1)
+        return total
 
     def independent(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw n rows with the hidden units cut off."""

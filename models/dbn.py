@@ -1,0 +1,146 @@
+"""Deep belief network: a restricted Boltzmann machine over the hidden units of another, and directed layers below."""
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from models.core.base import Matrix
+from models.core.neural import NeuralModel
+from models.core.plan import Objective, Phase, TrainerConfig
+from models.rbm import Machine
+from tabular.layout import Reads
+
+
+class DBN(NeuralModel):
+    r"""p(x) = Σ_{h, g} p(x | h) p(h, g), with p(h, g) a restricted Boltzmann machine and p(x | h) one layer downwards.
+
+    Greedy: the lower machine learns the rows, the upper one the lower's hidden units given rows. Then up-down
+    fine-tuning of all together: h is drawn from the recognition layer q(h | x), p(x | h) and the upper machine learn to
+    give x and h (by persistent contrastive divergence), and q learns to recover what the upper machine's chains say and
+    the lower layer makes of it. Rows are drawn by Gibbs sampling in the upper machine, annealed, then once downwards.
+
+    Hinton, Osindero & Teh, A fast learning algorithm for deep belief nets, 2006, doi:10.1162/neco.2006.18.7.1527.
+    """
+
+    reads: ClassVar[Reads] = "one_hot"
+
+    class Config(NeuralModel.Config, frozen=True, extra="forbid"):
+        """Sizes of the layers, and how chains run.
+
+        Attributes:
+            hidden: Units of the first hidden layer.
+            top: Units of the second.
+            gibbs: Sweeps of the chains a step.
+            chains: Rows in the persistent chains.
+            greedy: Epochs of each greedy phase, as a share of the configured ones.
+            sweeps: Gibbs sweeps of a draw, the first half of them annealed.
+        """
+
+        training: TrainerConfig = TrainerConfig(
+            epochs=50, validation=0.0, batch_size=256, learning_rate=2e-3, ema=0.999, weight_decay=1e-3
+        )
+        hidden: PositiveInt = 256
+        top: PositiveInt = 256
+        gibbs: PositiveInt = 5
+        chains: PositiveInt = 512
+        greedy: PositiveFloat = 0.5
+        sweeps: Annotated[int, Field(ge=2)] = 200
+
+    config: Config
+    rows: Tensor
+    units: Tensor
+
+    def build(self) -> None:
+        """Make both machines, the recognition layer and the chains."""
+        self.lower = Machine(self.layout, 0, self.config.hidden)
+        self.upper = Machine(None, self.config.hidden, self.config.top)
+        self.recognition = nn.Linear(self.layout.width, self.config.hidden)
+        self.register_buffer("rows", torch.zeros(self.config.chains, self.layout.width))
+        self.register_buffer("units", torch.zeros(self.config.chains, self.config.hidden))
+
+    def prepare(self, x: Tensor) -> None:
+        """Start from independent columns."""
+        self.lower.start(x)
+        self.rows = self.lower.independent(self.config.chains, torch.Generator(x.device).manual_seed(len(x)))
+
+    def phases(self) -> Sequence[Phase]:
+        """Return one greedy phase a machine, then the fine-tuning of all."""
+        greedy = self.config.greedy
+        return [
+            Phase([Objective("lower", self._lower, list(self.lower.parameters()))], share=greedy),
+            Phase([Objective("upper", self._upper, list(self.upper.parameters()))], self._raised, greedy),
+            Phase([Objective("up-down", self.loss, list(self.parameters()))], self._recognised),
+        ]
+
+    def loss(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the sum of the up pass's and the down pass's losses."""
+        with torch.no_grad():
+            h = _flip(self.recognition(x), generator)
+        up = self._upper(h, generator) - self.lower.log_given(x, h).mean()
+        with torch.no_grad():
+            dreamed = self.units[torch.randint(len(self.units), (len(x),), generator=generator, device=x.device)]
+            fantasy = self.lower.down(dreamed, generator)
+        down = nn.functional.binary_cross_entropy_with_logits(self.recognition(fantasy), dreamed)
+        return up + down * self.config.hidden
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw hidden units by the upper machine, and rows from them."""
+        units = self.upper.independent(n, generator)
+        for sweep in range(self.config.sweeps):
+            units = self.upper.sweep(units, generator, min(1.0, 2 * (sweep + 1) / self.config.sweeps))
+        return self.lower.down(units, generator)
+
+    def encode(self, x: Matrix) -> Matrix:
+        """Return the top units' chances, shape (n, k), of encoded rows, shape (n, D)."""
+        with self.evaluation():
+            return self.matrix(self.upper.up(self.recognition(self.tensor(x)).sigmoid()).sigmoid())
+
+    def decode(self, z: Matrix, rng: np.random.Generator) -> Matrix:
+        """Draw encoded rows, shape (n, D), given top units, shape (n, k)."""
+        with self.inference(rng) as generator:
+            return self.matrix(self.lower.down(self.upper.down(self.tensor(z), generator), generator))
+
+    def _lower(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        with torch.no_grad():
+            for _ in range(self.config.gibbs):
+                self.rows = self.lower.sweep(self.rows, generator)
+        return self.lower.free_energy(x).mean() - self.lower.free_energy(self.rows).mean()
+
+    def _upper(self, h: Tensor, generator: torch.Generator) -> Tensor:
+        with torch.no_grad():
+            for _ in range(self.config.gibbs):
+                self.units = self.upper.sweep(self.units, generator)
+        return self.upper.free_energy(h).mean() - self.upper.free_energy(self.units).mean()
+
+    def _raised(self, x: Tensor) -> Tensor:
+        """Draw the lower machine's hidden units of all rows, and start the upper one and its chains from them."""
+        generator = torch.Generator(x.device).manual_seed(len(x))
+        h = torch.cat([_flip(self.lower.up(part), generator) for part in x.split(self.chunk)])
+        self.upper.start(h)
+        self.units = self.upper.independent(self.config.chains, generator)
+        return h
+
+    def _recognised(self, x: Tensor) -> Tensor:
+        """Start the recognition layer where the lower machine's hidden units are."""
+        with torch.no_grad():
+            self.recognition.weight.copy_(self._upward().T)
+            self.recognition.bias.copy_(self.lower.offset)
+        return x
+
+    def _upward(self) -> Tensor:
+        """Return the lower machine's weights from rows to hidden units, shape (D, k)."""
+        blocks, numbers = self.lower.blocks, len(self.lower.centre)
+        weight = torch.zeros(self.layout.width, self.config.hidden, device=self.lower.weight.device)
+        weight[blocks.reals] = self.lower.weight[:numbers] / (2 * self.lower.log_scale).exp()[:, None]
+        weight[blocks.hots] = self.lower.weight[numbers:]
+        return weight
+
+
+def _flip(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw units that are 1 with the chance that logits say."""
+    noise = torch.rand(logits.shape, generator=generator, device=logits.device)
+    return (noise < logits.sigmoid()).float()
