@@ -20,7 +20,7 @@ from audit.densities import densities
 from audit.epsilon import TUNING, Queries, Values
 from audit.neighbours import Points, encode, nearest, reach
 from audit.reading import modelled
-from audit.reference import need, one_each, parts, some
+from audit.reference import Rows, need, one_each, parts, some
 from tabular.table import Table
 
 ATTACKS = (
@@ -30,7 +30,7 @@ ATTACKS = (
     "a4: density in pairs of columns against reference rows",
     "a5: density in triples of columns against reference rows",
 )
-REACH, ISOLATION = 10, 5
+REACH = 10
 # Fewest privacy units on either side.
 FEWEST = 20
 # A pair of rows costs about as much as 75 further columns, whatever their number.
@@ -81,7 +81,7 @@ class Membership(NamedTuple):
         copied: Scores of a1 and a2 that the members would have if they stood in S, and the others', whose nearest
             released row is as near as that of S, F or R: a coarse table hides copies, whatever S is.
         tuning: Whether a member, and whether a non-member, is for choosing only, shapes (n,) and (m,).
-        isolation: Mean distance of each member and of each non-member to its 5 nearest reference rows.
+        places: Positions of the members among the training rows, and of the non-members among the holdout rows.
         asked: The members' and the non-members' rows.
         known: The reference rows.
         released: Number of rows of S and of F.
@@ -91,7 +91,7 @@ class Membership(NamedTuple):
     fresh: Queries
     copied: Queries
     tuning: tuple[Mask, Mask]
-    isolation: tuple[Values, Values]
+    places: tuple[Rows, Rows]
     asked: tuple[Table, Table]
     known: Table
     released: tuple[int, int]
@@ -191,8 +191,9 @@ def _attack(evidence: Evidence, settings: Attacks, rng: np.random.Generator) -> 
     for rows, where in zip(lone, ("the training table", "a third of the holdout"), strict=True):
         need(len(rows), FEWEST, f"without the further rows of one privacy unit, {where}")
     size = min(len(lone[0]), len(lone[1]), _affordable(settings, known, len(synthetic)))
-    asked = train.take(lone[0][:size]), nobody.take(lone[1][:size])
-    near, copied, isolation = _near(settings, known, asked, (synthetic, fresh))
+    places = lone[0][:size], thirds[1][lone[1][:size]]
+    asked = train.take(places[0]), holdout.take(places[1])
+    near, copied = _near(settings, known, asked, (synthetic, fresh))
     dense = densities(known, asked, (synthetic, fresh), (2, 3), (settings.marginals, settings.counted), rng)
     scores = [np.stack([*each, *(order[side] for order in dense)]) for side, each in enumerate(near)]
     made, real = (Queries(each[:, :size], each[:, size:]) for each in scores)
@@ -203,7 +204,7 @@ def _attack(evidence: Evidence, settings: Attacks, rng: np.random.Generator) -> 
         real,
         Queries(stood[:, :size], passed[:, size:]),
         (tuning, tuning),
-        (isolation[:size], isolation[size:]),
+        places,
         asked,
         known,
         (len(synthetic), len(fresh)),
@@ -227,8 +228,8 @@ def _affordable(settings: Attacks, known: Table, rows: int) -> int:
 
 def _near(
     settings: Attacks, known: Table, asked: tuple[Table, Table], released: tuple[Table, Table]
-) -> tuple[list[Values], tuple[Values, Values], Values]:
-    """Return a1 to a3 by each released table, a1 and a2 of rows that stand and do not stand there, and isolation."""
+) -> tuple[list[Values], tuple[Values, Values]]:
+    """Return a1 to a3 by each released table, and a1 and a2 of rows that stand and do not stand there."""
     queries = np.concatenate([encode(known, table, settings.categories) for table in asked])
     to_known = nearest(queries, encode(known, known, settings.categories), REACH)
     closest, radii = to_known[:, 0], to_known[:, -1]
@@ -239,7 +240,7 @@ def _near(
         scores.append(np.stack([-distance, np.log((closest + s) / (distance + s)), within]))
         any_row = np.minimum(any_row, distance)
     stood, passed = (np.stack([-each, np.log((closest + s) / (each + s))]) for each in (0 * any_row, any_row))
-    return scores, (stood, passed), to_known[:, :ISOLATION].mean(axis=1)
+    return scores, (stood, passed)
 
 
 def _reach(

@@ -147,4 +147,4 @@ def bench(seed: int, threads: int | None = None) -> Iterator[Bench]:
 
 def _place(name: str) -> int:
     """Return where a metric stands in the queue: those that take longest first, so that no thread ends alone."""
-    return next((place for place, start in enumerate(SLOW_FIRST) if name.startswith(start)), len(SLOW_FIRST))
+    return next((place for place, each in enumerate(SLOW_FIRST) if f"{name}.".startswith(f"{each}.")), len(SLOW_FIRST))

@@ -22,6 +22,7 @@ WAIVED = dict.fromkeys(
         "privacy.membership_epsilon",
         "privacy.membership_outliers",
         "privacy.attribute_inference",
+        "privacy.attribute_inference_outliers",
         "privacy.key_copies",
     ),
     NOBODY,

@@ -1,48 +1,27 @@
 """Membership inference where it hurts most: on rows that stand alone, and in each sensitive group."""
 
-from collections.abc import Iterator
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt
 
 from audit.areas import areas
 from audit.core import DETAIL_ROWS, Estimate, Evidence, Metric, NotComputable, Row, reasoned
 from audit.epsilon import best_bound
 from audit.intervals import LEVEL, auc_interval
-from audit.membership import LEAK, PASTED, Attacks, Mask, Membership, halves, membership, power
-from audit.reading import bins
-
-
-class Subset(NamedTuple):
-    """Queries of one kind of people.
-
-    Attributes:
-        column: What they are told apart by.
-        group: Who they are.
-        among: Whether a member, and whether a non-member, is one of them, shapes (n,) and (m,).
-    """
-
-    column: str
-    group: str
-    among: tuple[Mask, Mask]
-
-    @property
-    def size(self) -> int:
-        """Members or non-members, whichever are fewer."""
-        return min(int(each.sum()) for each in self.among)
+from audit.membership import LEAK, PASTED, Attacks, Membership, halves, membership, power
+from audit.subsets import Subset, Subsets, subsets
 
 
 class MembershipOutliers(Metric):
     """Largest lower bound on ε that five membership attacks show on isolated rows or in one sensitive group.
 
     The bound of membership epsilon, taken again among the most isolated tenth of all queries, by their mean distance to
-    their 5 nearest reference rows, and in each group of each sensitive column: its categories, or quarters of its
-    numbers by the reference rows. Of few queries more than a tenth count as isolated, so that some can be asked at all;
-    groups with fewer members or non-members than `smallest` are listed and not judged. Attack and threshold are chosen
-    in each subset by itself. Each bound holds at 1 - 0.05 / K confidence, K being the number of subsets judged
-    (Bonferroni), so that all hold at 95 %. The reference is the same with fresh real rows in the place of synthetic
-    ones.
+    their 5 nearest reference rows (`audit.subsets`), and in each group of each sensitive column: its categories, or
+    quarters of its numbers by the reference rows. Of few queries more than a tenth count as isolated, so that some can
+    be asked at all; groups with fewer members or non-members than `smallest` are listed and not judged. Attack and
+    threshold are chosen in each subset by itself. Each bound holds at 1 - 0.05 / K confidence, K being the number of
+    subsets judged (Bonferroni), so that all hold at 95 %. The reference is the same with fresh real rows in the place
+    of synthetic ones.
 
     The audit's power is computed as for membership epsilon, among the isolated rows. Where even all training rows,
     released verbatim, would not show ε > 1 among them, and no leak is shown, none could be, and there is no value.
@@ -58,22 +37,8 @@ class MembershipOutliers(Metric):
     )
     spread: ClassVar[Literal["interval", "exact", "bound"]] = "bound"
 
-    class Config(Attacks, frozen=True, extra="forbid"):
-        """Sizes of the attacks, see `audit.membership.Attacks`, and of the subsets.
-
-        Attributes:
-            isolated: Share of the queries that count as isolated.
-            fewest: Fewest members, and fewest non-members, that are isolated, where there are so many.
-            smallest: Fewest members, and fewest non-members, of a group that is judged.
-            parts: Groups of a number column.
-            groups: Most categories of a column that are groups of their own; the rarer ones are one.
-        """
-
-        isolated: float = Field(default=0.1, gt=0, le=1)
-        fewest: PositiveInt = 50
-        smallest: PositiveInt = 100
-        parts: int = Field(default=4, ge=2)
-        groups: PositiveInt = 20
+    class Config(Attacks, Subsets, frozen=True, extra="forbid"):
+        """Sizes of the attacks, see `audit.membership.Attacks`, and of the subsets, see `audit.subsets.Subsets`."""
 
     config: Config
 
@@ -81,8 +46,7 @@ class MembershipOutliers(Metric):
     def __call__(self, evidence: Evidence, rng: np.random.Generator) -> Estimate:
         """Bound ε in each subset by the synthetic rows, and by fresh real rows in their place."""
         found = membership(evidence, self.config)
-        isolated = self._isolated(found)
-        groups = list(self._groups(found))
+        isolated, groups = subsets(evidence, found.places, self.config)
         judged = [isolated, *(each for each in groups if each.size >= self.config.smallest)][: DETAIL_ROWS // 2]
         level = 1 - (1 - LEVEL) / len(judged)
         copied = halves(found.copied, found, isolated.among)
@@ -102,23 +66,6 @@ class MembershipOutliers(Metric):
             power=f"Among isolated rows: {power(bounds)}",
             rows=len(evidence.synthetic),
         )
-
-    def _isolated(self, found: Membership) -> Subset:
-        """Return the queries that lie farthest from the reference rows; the cut is the same for members and others."""
-        isolation = np.concatenate(found.isolation)
-        share = min(max(self.config.isolated, 2 * self.config.fewest / len(isolation)), 1.0)
-        cut = np.quantile(isolation, 1 - share)
-        members, others = (each >= cut for each in found.isolation)
-        return Subset("isolation", f"the {100 * share:.3g} % farthest from others", (members, others))
-
-    def _groups(self, found: Membership) -> Iterator[Subset]:
-        for column in found.known.schema.sensitive:
-            if column.is_modelled:
-                coded = bins(column, found.known, found.asked, self.config.parts, self.config.groups)
-                for code, name in enumerate(coded.names):
-                    members, others = (codes == code for codes in coded.codes)
-                    if members.any() or others.any():
-                        yield Subset(column.name, name, (members, others))
 
 
 def _judge(subset: Subset, found: Membership, level: float) -> Row:

@@ -23,6 +23,7 @@ FIRST: dict[Question, tuple[str, ...]] = {
         "membership_epsilon",
         "membership_outliers",
         "attribute_inference",
+        "attribute_inference_outliers",
         "exact_copies",
     ),
     "fidelity": ("column_shapes", "worst_column", "pair_trends", "worst_pair", "subsample_equivalence", "detection"),
