@@ -191,8 +191,8 @@ class AttributeInferenceOutliers(Metric):
         alone = f"an advantage of {max(visible):.2g} would have been told from none" if visible else "nothing was asked"
         held = sum(each.held for each in found)
         return (
-            f"Among isolated rows {alone}. {held} of {len(found)} estimates are held to at most {self.config.margin:g}; "
-            f"the others have too few misses, and fail only where their lower bound lies beyond it."
+            f"Among isolated rows {alone}. {held} of {len(found)} estimates are held to at most "
+            f"{self.config.margin:g}; the others have too few misses, and fail only where their lower bound lies beyond it."
         )
 
 
