@@ -192,7 +192,8 @@ class AttributeInferenceOutliers(Metric):
         held = sum(each.held for each in found)
         return (
             f"Among isolated rows {alone}. {held} of {len(found)} estimates are held to at most "
-            f"{self.config.margin:g}; the others have too few misses, and fail only where their lower bound lies beyond it."
+            f"{self.config.margin:g}; the others have too few misses, and fail only where their "
+            f"lower bound lies beyond it."
         )
 
 
