@@ -18,7 +18,8 @@ ROUNDS = 8
 FACTOR = 4
 CELLS = 40_000_000
 LEAST_ROWS = 5_000
-MOST_TRIES = 32
+TRIED = 1_000
+FEWEST_TRIES = 6
 CRITIC_ROWS = 10_000
 CRITIC_TREES = 40
 CHUNK = 4_000_000
@@ -49,7 +50,7 @@ class AdversarialForest(GenerativeModel):
             leaf: Fewest training rows of a leaf.
             delta: The critic may be right this much more often than by chance.
             smoothing: Rows that the larger leaf of the turn before is worth.
-            columns: Share of the columns that are tried at each split, at most 32.
+            columns: Share of the columns that are tried at each split; fewer where there are more than some forty.
             charge: What a split must gain for each further probability in the leaves, in nats; nothing once no split
                 gains that, while the critic is still right.
         """
@@ -83,7 +84,8 @@ class AdversarialForest(GenerativeModel):
         budget = max(LEAST_ROWS, CELLS // max(1, 16 * groups.shape[1]))
         some = groups if len(groups) <= budget else groups[np.sort(rng.choice(len(groups), budget, replace=False))]
         margins = [column.margin for column in self._columns.columns]
-        tries = min(MOST_TRIES, int(np.ceil(self.config.columns * len(margins))))
+        most = max(FEWEST_TRIES, TRIED // len(margins))
+        tries = min(most, int(np.ceil(self.config.columns * len(margins))))
         grower = Grower(some, margins, tries)
         growths = [Growth(grower, self.config.leaf, self.config.charge, rng) for _ in range(self.config.trees)]
         stages: list[tuple[Tree, ...]] = []
@@ -142,7 +144,11 @@ class AdversarialForest(GenerativeModel):
         real = groups[rng.permutation(len(groups))[:CRITIC_ROWS]]
         rows = np.vstack([real, self._draw(self._leaf(len(real), rng), rng, {})]).astype(np.float32)
         critic = RandomForestClassifier(
-            CRITIC_TREES, min_samples_leaf=5, max_samples=0.5, oob_score=True, random_state=int(rng.integers(2**31))
+            CRITIC_TREES,
+            min_samples_leaf=5,
+            max_samples=len(rows) // 2,
+            oob_score=True,
+            random_state=int(rng.integers(2**31)),
         )
         critic.fit(rows, np.arange(len(rows)) < len(real))
         return float(critic.oob_score_)
