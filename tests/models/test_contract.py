@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from safetensors.numpy import load, save
 
 import models
-from models.core.base import Conditional, Density, GenerativeModel
+from models.core.base import Conditional, Density, GenerativeModel, Latent
 from tabular.layout import Block, Layout
 
 ROWS = 200
@@ -176,6 +176,7 @@ every_conditional = pytest.mark.parametrize(
     "name", [name for name, kind in FAMILIES.items() if issubclass(kind, Conditional)]
 )
 every_case = pytest.mark.parametrize("case", CASES)
+every_latent = pytest.mark.parametrize("name", [name for name, kind in FAMILIES.items() if issubclass(kind, Latent)])
 
 
 def test_the_folder_holds_families():
@@ -280,6 +281,39 @@ def test_known_entries_stay(name, case):
         _assert_valid(model.layout, drawn, len(x[:20]))
         assert (drawn[:, mask] == x[:20][:, mask]).all()
         assert len(model.sample_given(x[:0], mask, np.random.default_rng(6))) == 0
+
+
+@every_latent
+@every_case
+def test_rows_have_codes_and_codes_have_rows(name, case):
+    model, x = _fitted(name, case)
+    z = model.encode(x)
+    assert z.shape == (len(x), z.shape[1]) and z.shape[1] > 0
+    assert z.dtype == np.float32
+    assert np.isfinite(z).all()
+    assert model.encode(x).tobytes() == z.tobytes()
+    _assert_valid(model.layout, model.decode(z, np.random.default_rng(7)), len(x))
+    assert model.encode(x[:0]).shape == (0, z.shape[1])
+    _assert_valid(model.layout, model.decode(z[:0], np.random.default_rng(7)), 0)
+
+
+@every_latent
+def test_a_rows_code_is_its_own(name):
+    model, x = _fitted(name, "mixed")
+    assert np.allclose(model.encode(x[::-1])[::-1], model.encode(x), atol=1e-4)
+    assert np.allclose(model.encode(x[:1])[0], model.encode(x)[0], atol=1e-4)
+
+
+@every_latent
+def test_same_seed_same_rows_of_the_codes(name):
+    model, x = _fitted(name, "mixed")
+    z = model.encode(x)
+    rows = [model.decode(z, np.random.default_rng(seed)).tobytes() for seed in (8, 8, 9)]
+    assert rows[0] == rows[1] != rows[2]
+    kind = FAMILIES[name]
+    fresh = kind(_config(kind), model.layout).load_state(model.state())
+    assert fresh.encode(x).tobytes() == z.tobytes()
+    assert fresh.decode(z, np.random.default_rng(8)).tobytes() == rows[0]
 
 
 @every_density

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.core.base import Conditional, Latent
+from models.core.base import Conditional, Density, Latent
 from models.core.heads import MixedHead
 from models.core.plan import TrainerConfig
 from models.vae import VAE
@@ -101,6 +101,57 @@ def test_the_latent_space_keeps_a_row(fitted):
     again = fitted.decode(z, np.random.default_rng(0))
     assert (again[:, :3].argmax(1) == x[:, :3].argmax(1)).mean() > 0.9
     assert np.corrcoef(again[:, 6], x[:, 6])[0, 1] > 0.9
+
+
+def marginal(model: VAE, x: np.ndarray) -> np.ndarray:
+    """Integrate p(x|z) over a fine grid of a latent space of width 1."""
+    z = torch.linspace(-8, 8, 4001)
+    with torch.no_grad():
+        h = model.decoder(z[:, None])
+        fit = torch.stack([model.head.log_likelihood(h, row.expand(len(z), -1)) for row in torch.from_numpy(x)])
+    prior = -0.5 * z.double() ** 2 - 0.5 * np.log(2 * np.pi)
+    return ((fit.double() + prior).logsumexp(1) + np.log(16 / 4000)).numpy()
+
+
+@pytest.fixture(scope="module")
+def narrow() -> VAE:
+    rng = np.random.default_rng(1)
+    training = TrainerConfig(epochs=15, learning_rate=5e-3)
+    return made(latent=1, training=training).fit(rows(3000, rng), rng)
+
+
+def test_the_marginal_likelihood_is_the_integral_over_the_latent_space(narrow):
+    assert isinstance(narrow, Density)
+    x = rows(200, np.random.default_rng(7))
+    want = marginal(narrow, x)
+    gaps = {}
+    for samples in (8, 64, 2048):
+        model = made(latent=1, importance_samples=samples).load_state(narrow.state())
+        gaps[samples] = want - model.log_prob(x)
+    assert np.abs(gaps[2048]).mean() < 0.01
+    assert np.abs(gaps[64]).mean() < 0.03
+    assert np.abs(gaps[64]).mean() < np.abs(gaps[8]).mean()
+
+
+def test_an_encoder_that_is_wrong_makes_the_likelihood_no_worse_than_draws_from_the_prior(narrow):
+    x = rows(200, np.random.default_rng(7))
+    model = made(latent=1, importance_samples=4096).load_state(narrow.state())
+    with torch.no_grad():
+        model.encoder[-1].weight.zero_()
+        model.encoder[-1].bias.copy_(torch.tensor([40.0, -30.0]))
+    assert np.abs(marginal(narrow, x) - model.log_prob(x)).mean() < 0.15
+
+
+def test_a_rows_likelihood_is_its_own(fitted):
+    x = rows(300, np.random.default_rng(8))
+    together = fitted.log_prob(x)
+    assert np.allclose(fitted.log_prob(x[::-1])[::-1], together, atol=1e-4)
+    assert np.allclose([fitted.log_prob(row[None])[0] for row in x[:5]], together[:5], atol=1e-4)
+    strange = x.copy()
+    strange[:, 6] += 6
+    assert (fitted.log_prob(strange) < together - 10).mean() > 0.9
+    far = np.where(np.arange(7) > 4, np.float32(1e6), x)
+    assert np.isfinite(fitted.log_prob(far)).all()
 
 
 @pytest.mark.parametrize("group", range(3))
