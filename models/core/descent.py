@@ -213,5 +213,8 @@ def _optimiser(objective: Objective, config: TrainerConfig) -> torch.optim.AdamW
     vectors = [parameter for parameter in objective.parameters if parameter.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=config.learning_rate, betas=(0.9, 0.99), fused=True
+        [group for group in groups if group["params"]],
+        lr=config.learning_rate,
+        betas=(config.momentum, 0.99),
+        fused=True,
     )

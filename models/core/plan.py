@@ -20,6 +20,7 @@ class TrainerConfig(BaseModel, frozen=True, extra="forbid"):
         weight_decay: Decoupled decay of matrices; vectors are left alone.
         warm_up: Share of the planned steps over which the rate rises from 0.
         clip: Largest norm of a gradient.
+        momentum: AdamW's decay of the mean gradient; 0.5 or less where two networks play against each other.
         ema: Decay a step of the exponential moving average of the weights, which is what is kept; 0 for none.
         validation: Share of the rows held back to watch the loss; 0 for none, and then no early stopping.
         patience: Epochs without a better validation loss after which training stops; the best weights are kept.
@@ -36,6 +37,7 @@ class TrainerConfig(BaseModel, frozen=True, extra="forbid"):
     weight_decay: NonNegativeFloat = 1e-2
     warm_up: float = Field(default=0.05, ge=0, le=1)
     clip: PositiveFloat = 1.0
+    momentum: float = Field(default=0.9, ge=0, lt=1)
     ema: float = Field(default=0.99, ge=0, lt=1)
     validation: float = Field(default=0.1, ge=0, le=0.5)
     patience: PositiveInt = 6
