@@ -1,4 +1,4 @@
-"""Diffusion of mixed rows: Gaussian noise on numbers, masks on categories, a noise schedule of each column's own."""
+"""Diffusion of mixed rows: Gaussian noise on numbers, masks on categories, taken away together."""
 
 from typing import Annotated, ClassVar
 
@@ -6,34 +6,34 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.core.base import Matrix
 from models.core.blocks import Blocks
 from models.core.denoiser import Denoiser
 from models.core.neural import NeuralModel
 from models.core.plan import TrainerConfig
+from models.core.samplers import ahead, level
 from tabular.layout import Reads
 
-LEAST, MOST = 0.002, 20.0
-EARLIEST = 1e-3
+LEAST, MOST = 0.005, 10.0
 
 
 class Diffusion(NeuralModel):
-    r"""Inverts x_t, t in [0, 1]: a number is z + σ_j(t) ε, a category is masked with probability t^{k_j}.
+    r"""Inverts x_t, t in [0, 1]: a number is z + σ(t) ε, a category is masked with probability t.
 
-    σ_j(t) = (a^{1/ρ_j} + t (b^{1/ρ_j} - a^{1/ρ_j}))^{ρ_j}; ρ_j and k_j are learned, one a column. One network sees the
-    noisy row and t. It gives each number's denoised value (squared error, preconditioned for unit variance) and each
-    masked category's softmax (cross-entropy, weighted k_j / t: together the bound on the likelihood of the classes).
-    Rows are drawn from t = 1 to 0: each step goes back a little, with fresh noise and masks, takes Heun's step in every
-    number's own σ_j, and unmasks categories by draws from their softmax. All columns' numbers are weighted alike, and
-    categories by their entropy.
+    One network sees the noisy row and t. It gives each number's denoised value (squared error, preconditioned for unit
+    variance) and each masked category's softmax (cross-entropy, averaged over the masked ones: the bound on the
+    likelihood of the classes). Categories are masked in a random order at even distances, so that few are unmasked at
+    once. All columns' numbers are weighted alike, and categories by their entropy. A number that its row's state
+    switches off is noise throughout. Rows are drawn from t = 1 to 0 by a second-order multistep solver for the numbers,
+    with fresh noise; a category is drawn from its softmax when its turn comes.
 
-    Conditional draws hold the known blocks at their values (numbers under fresh noise of the step's level), and go back
-    and forth over each step `repaint` times, so that known and unknown agree; an approximation.
+    In a share of the training rows some columns, chosen at random, are given: without noise and unmasked whatever t. So
+    the same network draws rows given some of their columns, as exactly as it draws rows.
 
     Shi, Xu, Chen, Cai, Kapoor, Leskovec & Ermon, TabDiff: a mixed-type diffusion model for tabular data generation,
-    2024, arXiv:2410.20626. Going back and forth: Lugmayr et al., RePaint, 2022, arXiv:2201.09865.
+    2024, arXiv:2410.20626.
     """
 
     reads: ClassVar[Reads] = "one_hot"
@@ -44,9 +44,9 @@ class Diffusion(NeuralModel):
         Attributes:
             hidden: Width of the layers.
             depth: Residual layers.
-            steps: Steps from noise to rows.
-            churn: Share of a step's noise that is added afresh before it.
-            repaint: Passes over each step of a conditional draw.
+            given: Share of the training rows with given columns.
+            steps: Steps from noise to rows, one call of the network each.
+            fresh: Fresh noise in a draw: 0 for none, 1 for the reverse diffusion.
         """
 
         training: TrainerConfig = TrainerConfig(
@@ -54,67 +54,50 @@ class Diffusion(NeuralModel):
         )
         hidden: PositiveInt = 256
         depth: PositiveInt = 4
+        given: Annotated[float, Field(ge=0, le=1)] = 0.15
         steps: Annotated[int, Field(ge=2)] = 50
-        churn: Annotated[float, Field(ge=0, le=1)] = 0.3
-        repaint: PositiveInt = 2
+        fresh: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     config: Config
     frequencies: Tensor
     entropy: Tensor
 
     def build(self) -> None:
-        """Make the network and the columns' schedules."""
+        """Make the network."""
         self.blocks = Blocks(self.layout)
         numbers, entries = len(self.blocks.reals), len(self.blocks.hots)
-        self.network = Denoiser(numbers + entries, numbers + entries, self.config.hidden, self.config.depth)
-        self.curves = nn.Parameter(torch.full((numbers,), 1.0))
-        self.powers = nn.Parameter(torch.zeros(len(self.blocks.sizes)))
+        inputs = 2 * numbers + entries
+        self.network = Denoiser(inputs, numbers + entries, self.config.hidden, self.config.depth, numbers)
         self.register_buffer("frequencies", torch.zeros(entries))
         self.register_buffer("entropy", torch.ones(len(self.blocks.sizes)))
 
     def prepare(self, x: Tensor) -> None:
         """Start from independent categories, and measure how much there is to tell of each."""
-        hot = x[:, self.blocks.hots]
-        self.frequencies = self.blocks.log_frequencies(hot)
-        terms = -self.frequencies * self.frequencies.exp()
-        self.entropy = torch.zeros_like(self.entropy).index_add(0, self.blocks.owner, terms).clamp(min=0.05)
+        self.frequencies = self.blocks.log_frequencies(x[:, self.blocks.hots])
+        self.entropy = self.blocks.entropy(self.frequencies).clamp(min=0.05)
 
     def loss(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return the mean loss of a row: of numbers the unit-weighted error, of categories the bound over entropy."""
-        n = len(x)
+        n, classes = len(x), len(self.blocks.sizes)
         # One stratified draw of t a row keeps the loss quiet.
-        t = (torch.arange(n, device=x.device) + torch.rand(n, generator=generator, device=x.device)) / n
-        t = t.clamp(min=EARLIEST)[:, None]
-        real, hot = x[:, self.blocks.reals], x[:, self.blocks.hots]
-        sigma = self.sigma(t)
+        t = ((torch.arange(n, device=x.device) + self._uniform(n, generator)) / n)[:, None]
+        real, hot = self.blocks.filled(x, generator), x[:, self.blocks.hots]
+        given = self._uniform((n, real.shape[1] + classes), generator) < self._uniform((n, 1), generator)
+        given &= self._uniform((n, 1), generator) < self.config.given
+        known, told = given[:, : real.shape[1]], given[:, real.shape[1] :]
+        sigma = level(t, LEAST, MOST) * ~known
+        masked = ((self._turns(n, generator) < t) & ~told).float()
         noisy = real + sigma * torch.randn(real.shape, generator=generator, device=x.device)
-        power = self.power()
-        chance = t**power
-        uniform = torch.rand(chance.shape, generator=generator, device=x.device)
-        # A straight-through mask: the schedule's powers learn from the weight alone.
-        masked = (uniform < chance.detach()).float()
-        seen = hot * (1 - masked)[:, self.blocks.owner]
-        denoised, logits = self.denoise(noisy, seen, t, sigma)
-        weight = (sigma**2 + 1) / sigma**2
-        on = self.blocks.on(x)
-        error = (weight * (denoised - real) ** 2 * on).sum(1)
-        surprise = (self.blocks.entropies(logits, hot) * masked * power / t / self.entropy).sum(1)
-        return (error + surprise).mean() / max(1, len(self.blocks.sizes) + real.shape[1])
-
-    def sigma(self, t: Tensor) -> Tensor:
-        """Return the noise of each number at times, shape (n, 1): shape (n, d)."""
-        rho = 2 + 5 * nn.functional.softplus(self.curves) / nn.functional.softplus(torch.ones(()))
-        low, high = LEAST ** (1 / rho), MOST ** (1 / rho)
-        return (low + t * (high - low)) ** rho
-
-    def power(self) -> Tensor:
-        """Return k of each category, shape (B,)."""
-        return 0.5 + 0.5 * nn.functional.softplus(self.powers) / nn.functional.softplus(torch.zeros(()))
+        denoised, logits = self.denoise(noisy, hot * (1 - masked)[:, self.blocks.owner], t, sigma)
+        error = ((1 + sigma.clamp(min=LEAST) ** -2) * (denoised - real) ** 2).sum(1)
+        surprise = (self.blocks.entropies(logits, hot) * masked / self.entropy).sum(1)
+        surprise = surprise * (classes - told.sum(1)) / masked.sum(1).clamp(min=1)
+        return (error + surprise).mean() / max(1, classes + real.shape[1])
 
     def denoise(self, noisy: Tensor, seen: Tensor, t: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Return what numbers, shape (n, d), and categories, as logits of shape (n, W), were before the noise."""
         scale = (sigma**2 + 1).rsqrt()
-        rows = torch.cat([noisy * scale, seen], dim=1)
+        rows = torch.cat([noisy * scale, (sigma == 0).float(), seen], dim=1)
         out = self.network(rows, t[:, 0]).float()
         numbers = noisy.shape[1]
         denoised = noisy * scale**2 + out[:, :numbers] * sigma * scale
@@ -126,7 +109,7 @@ class Diffusion(NeuralModel):
         return self._complete(nothing, torch.zeros(self.layout.width, dtype=torch.bool, device=self.device), generator)
 
     def sample_given(self, known: Matrix, mask: NDArray[np.bool_], rng: np.random.Generator) -> Matrix:
-        """Draw rows given some of their blocks, by inpainting: an approximation.
+        """Draw rows given some of their blocks, as exactly as the network has learned it.
 
         Args:
             known: Encoded rows, shape (n, D); entries outside the mask are ignored.
@@ -147,56 +130,33 @@ class Diffusion(NeuralModel):
         return np.where(mask, rows, drawn).astype(np.float32)
 
     def _complete(self, known: Tensor, mask: Tensor, generator: torch.Generator) -> Tensor:
-        """Run the reverse process on the blocks that are not known."""
-        blocks = self.blocks
-        real, hot = known[:, blocks.reals], known[:, blocks.hots]
-        kept, told = mask[blocks.reals].float(), mask[blocks.hots].float()
-        passes = self.config.repaint if bool(mask.any()) else 1
+        """Run the reverse process on the blocks that are not known, all others held."""
+        blocks, n = self.blocks, len(known)
+        given, told = mask[blocks.reals], mask[blocks.hots].float()
+        held, seen = blocks.filled(known, generator), known[:, blocks.hots] * told
         times = torch.linspace(1, 0, self.config.steps + 1, device=known.device)
-        z = self.sigma(times[:1, None]) * self._noise(real, generator)
-        seen = hot * told
-        for t, s in zip(times[:-1, None], times[1:, None], strict=True):
-            for turn in range(passes):
-                z = self._hold(z, real, kept, self.sigma(t), generator)
-                seen = seen * (1 - told) + hot * told
-                ahead, unmasked = self._step(z, seen, t, s, generator)
-                if turn + 1 == passes:
-                    z, seen = ahead, unmasked
-                else:
-                    spread = (self.sigma(t) ** 2 - self._floor(s) ** 2).clamp(min=0).sqrt()
-                    z = ahead + spread * self._noise(ahead, generator)
-        return blocks.assemble(torch.where(kept.bool(), real, z), seen * (1 - told) + hot * told)
+        levels = [*level(times, LEAST, MOST).tolist()[:-1], 0.0]
+        turns = self._turns(n, generator)
+        z = torch.where(given, held, (levels[0] ** 2 + 1) ** 0.5 * self._noise(held, generator))
+        past: list[Tensor] = []
+        for step in range(self.config.steps):
+            t, sigma = times[step].expand(n, 1), (levels[step] * ~given).expand(n, -1)
+            denoised, logits = self.denoise(z, seen, t, sigma)
+            past = [denoised, *past[:1]]
+            around = [levels[step + 1], levels[step], levels[step - 1]]
+            z = torch.where(given, held, ahead(z, past, around, self.config.fresh, self._noise(z, generator)))
+            turn = ((turns < times[step]) & (turns >= times[step + 1])).float()[:, blocks.owner] * (1 - told)
+            seen = seen + blocks.draw(logits, generator) * turn
+        return blocks.assemble(z, seen)
 
-    def _step(self, z: Tensor, seen: Tensor, t: Tensor, s: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Go from time t to s < t, shapes (1, 1): numbers by Heun, categories by unmasking."""
-        n, power, after = len(z), self.power(), self._floor(s)
-        raised = (t + self.config.churn * (t - s)).clamp(max=1)
-        if float(raised) > float(t):
-            z = z + (self.sigma(raised) ** 2 - self.sigma(t) ** 2).clamp(min=0).sqrt() * self._noise(z, generator)
-            kept = torch.rand(n, len(power), generator=generator, device=z.device) * (1 - t**power) < 1 - raised**power
-            seen = seen * kept.float()[:, self.blocks.owner]
-        t, sigma = raised, self.sigma(raised)
-        denoised, logits = self.denoise(z, seen, t.expand(n, 1), sigma)
-        slope = (z - denoised) / sigma
-        ahead = z + (after - sigma) * slope
-        drawn = self.blocks.draw(logits, generator)
-        free = torch.rand(n, len(power), generator=generator, device=z.device) >= (s / t) ** power
-        open_ = torch.zeros(n, len(power), device=z.device).index_add(1, self.blocks.owner, seen) < 0.5
-        opened = seen + drawn * (free & open_).float()[:, self.blocks.owner]
-        if float(s) > 0:
-            again, _ = self.denoise(ahead, opened, s.expand(n, 1), after)
-            ahead = z + (after - sigma) * 0.5 * (slope + (ahead - again) / after)
-        return ahead, opened
+    def _turns(self, n: int, generator: torch.Generator) -> Tensor:
+        """Return the time before which each category is masked, uniform and evenly apart in a row, shape (n, B)."""
+        classes = len(self.blocks.sizes)
+        order = self._uniform((n, classes), generator).argsort(1)
+        return (order + self._uniform((n, 1), generator)) / max(1, classes)
 
-    def _hold(self, z: Tensor, real: Tensor, kept: Tensor, sigma: Tensor, generator: torch.Generator) -> Tensor:
-        """Put known numbers, under noise of the level, in place of drawn ones."""
-        if not bool(kept.any()):
-            return z
-        return z * (1 - kept) + (real + sigma * self._noise(real, generator)) * kept
-
-    def _floor(self, s: Tensor) -> Tensor:
-        """Return the noise at a time, shape (1, d); none at 0."""
-        return self.sigma(s) if float(s) > 0 else torch.zeros(1, len(self.curves), device=s.device)
+    def _uniform(self, shape: int | tuple[int, ...], generator: torch.Generator) -> Tensor:
+        return torch.rand(shape, generator=generator, device=self.device)
 
     def _noise(self, like: Tensor, generator: torch.Generator) -> Tensor:
         return torch.randn(like.shape, generator=generator, device=like.device)

@@ -1,5 +1,6 @@
 """Variational flow matching: straight paths from noise to rows, by a network that guesses where each path ends."""
 
+import math
 from typing import Annotated, ClassVar
 
 import torch
@@ -10,9 +11,10 @@ from models.core.blocks import Blocks
 from models.core.denoiser import Denoiser
 from models.core.neural import NeuralModel
 from models.core.plan import TrainerConfig
+from models.core.samplers import level
 from tabular.layout import Reads
 
-LATEST = 0.999
+LEAST, MOST = 0.005, 10.0
 
 
 class FlowMatching(NeuralModel):
@@ -35,7 +37,7 @@ class FlowMatching(NeuralModel):
         Attributes:
             hidden: Width of the layers.
             depth: Residual layers.
-            steps: Steps of Heun's method, two calls of the network each.
+            steps: Steps along a path, one call of the network each.
             spread: Standard deviation of the noise that one-hot entries start from.
         """
 
@@ -55,60 +57,72 @@ class FlowMatching(NeuralModel):
         """Make the network."""
         self.blocks = Blocks(self.layout)
         numbers, entries = len(self.blocks.reals), len(self.blocks.hots)
-        self.network = Denoiser(numbers + entries, numbers + entries, self.config.hidden, self.config.depth)
+        self.network = Denoiser(numbers + entries, numbers + entries, self.config.hidden, self.config.depth, numbers)
         self.register_buffer("frequencies", torch.zeros(entries))
         self.register_buffer("entropy", torch.ones(len(self.blocks.sizes)))
 
     def prepare(self, x: Tensor) -> None:
         """Start from independent categories, and measure how much there is to tell of each."""
         self.frequencies = self.blocks.log_frequencies(x[:, self.blocks.hots])
-        terms = -self.frequencies * self.frequencies.exp()
-        self.entropy = torch.zeros_like(self.entropy).index_add(0, self.blocks.owner, terms).clamp(min=0.05)
+        self.entropy = self.blocks.entropy(self.frequencies).clamp(min=0.05)
 
     def loss(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return the mean loss of a row over its columns."""
         n = len(x)
-        # One stratified draw of t a row keeps the loss quiet.
-        t = (torch.arange(n, device=x.device) + torch.rand(n, generator=generator, device=x.device)) / n
-        t = (t * LATEST)[:, None]
-        real, hot = x[:, self.blocks.reals], x[:, self.blocks.hots]
+        # One stratified draw of the time a row keeps the loss quiet.
+        place = (torch.arange(n, device=x.device) + torch.rand(n, generator=generator, device=x.device)) / n
+        t = 1 / (1 + level(place, LEAST, MOST))[:, None]
+        real, hot = self.blocks.filled(x, generator), x[:, self.blocks.hots]
         moving, entries = (
-            (1 - t) * scale * torch.randn(end.shape, generator=generator, device=x.device) + t * end
-            for end, scale in ((real, 1.0), (hot, self.config.spread))
+            (1 - t) * start + t * end for start, end in zip(self._starts(n, generator), (real, hot), strict=True)
         )
         mean, logits = self.ends(moving, entries, t)
-        error = ((mean - real) ** 2 * (t**2 + (1 - t) ** 2) / (1 - t) ** 2 * self.blocks.on(x)).sum(1)
+        error = ((mean - real) ** 2 * (t**2 + (1 - t) ** 2) / (1 - t) ** 2).sum(1)
         surprise = (self.blocks.entropies(logits, hot) / self.entropy).sum(1)
         return (error + surprise).mean() / max(1, len(self.blocks.sizes) + real.shape[1])
 
     def ends(self, moving: Tensor, entries: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Return where paths end: means of numbers, shape (n, d), and logits of one-hot entries, shape (n, W)."""
+        """Return where paths end: means of numbers, shape (n, d), and logits of one-hot entries, shape (n, W).
+
+        A network of zero gives what holds of independent columns: the mean of a standard normal number, and Bayes' rule
+        for a category from its own entries.
+        """
         scale = (t**2 + (1 - t) ** 2).sqrt()
+        spread = self.config.spread
         # Entries at the scale of their noise, whatever the time.
-        seen = torch.cat([moving / scale, entries / ((1 - t) * self.config.spread + t)], dim=1)
+        seen = torch.cat([moving / scale, entries / ((1 - t) * spread + t)], dim=1)
         out = self.network(seen, t[:, 0]).float()
         numbers = moving.shape[1]
         mean = moving * t / scale**2 + out[:, :numbers] * (1 - t) / scale
-        return mean, out[:, numbers:] + self.frequencies
+        return mean, out[:, numbers:] + self.frequencies + entries * t / ((1 - t) * spread) ** 2
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw n encoded rows, shape (n, D), along the paths."""
-        device, blocks = self.device, self.blocks
-        moving = torch.randn(n, len(blocks.reals), generator=generator, device=device)
-        entries = torch.randn(n, len(blocks.hots), generator=generator, device=device) * self.config.spread
-        # Even in the angle of the path's noise: more steps towards the end, where rows take shape.
-        times = torch.sin(torch.linspace(0, torch.pi / 2, self.config.steps + 1, device=device)) * LATEST
-        for t, s in zip(times[:-1], times[1:], strict=True):
-            here = self._velocity(moving, entries, t)
-            ahead = [place + (s - t) * speed for place, speed in zip((moving, entries), here, strict=True)]
-            there = self._velocity(ahead[0], ahead[1], s)
-            moving, entries = (
-                place + (s - t) * (first + second) / 2
-                for place, first, second in zip((moving, entries), here, there, strict=True)
-            )
-        mean, logits = self.ends(moving, entries, times[-1].expand(n, 1))
-        return blocks.assemble(mean, blocks.draw(logits, generator))
+        numbers = len(self.blocks.reals)
+        x = torch.cat(self._starts(n, generator), dim=1)
+        levels = level(torch.linspace(1, 0, self.config.steps, device=self.device), LEAST, MOST)
+        times = [0.0, *(1 / (1 + levels)).tolist()]
+        past: list[Tensor] = []
+        for step in range(self.config.steps):
+            t, s = times[step], times[step + 1]
+            mean, logits = self.ends(x[:, :numbers], x[:, numbers:], torch.full((n, 1), t, device=x.device))
+            past = [torch.cat([mean, self.blocks.shares(logits)], dim=1), *past[:1]]
+            end = past[0]
+            if step > 1:
+                apart = math.log(odds(s) / odds(t)) / math.log(odds(t) / odds(times[step - 1]))
+                end = end + apart / 2 * (past[0] - past[1])
+            kept = (1 - s) / (1 - t)
+            x = kept * x + (s - kept * t) * end
+        mean, logits = self.ends(x[:, :numbers], x[:, numbers:], torch.full((n, 1), times[-1], device=x.device))
+        return self.blocks.assemble(mean, self.blocks.draw(logits, generator))
 
-    def _velocity(self, moving: Tensor, entries: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        mean, logits = self.ends(moving, entries, t.expand(len(moving), 1))
-        return (mean - moving) / (1 - t), (self.blocks.shares(logits) - entries) / (1 - t)
+    def _starts(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw where paths start: numbers, shape (n, d), and one-hot entries, shape (n, W)."""
+        numbers = torch.randn(n, len(self.blocks.reals), generator=generator, device=self.device)
+        entries = torch.randn(n, len(self.blocks.hots), generator=generator, device=self.device)
+        return numbers, entries * self.config.spread
+
+
+def odds(t: float) -> float:
+    """Return how far a path is, t : 1 - t."""
+    return t / (1 - t)

@@ -13,10 +13,10 @@ from models.core.denoiser import Denoiser
 from models.core.heads import MixedHead
 from models.core.neural import NeuralModel
 from models.core.plan import Objective, Phase, TrainerConfig
-from models.core.samplers import heun, karras
+from models.core.samplers import ahead, level
 from tabular.layout import Reads
 
-LEAST, MOST = 0.002, 80.0
+LEAST, MOST = 0.005, 10.0
 CENTRE, SPREAD = -1.2, 1.2
 MOST_LATENT = 64
 
@@ -45,7 +45,7 @@ class LatentDiffusion(NeuralModel):
             beta: Weight of the KL term at first.
             autoencoder: Epochs of the auto-encoder, as a share of the configured ones.
             steps: Noise levels of a draw.
-            churn: Share by which the noise is raised before each step.
+            fresh: Fresh noise in a draw: 0 for none, 1 for the reverse diffusion.
         """
 
         training: TrainerConfig = TrainerConfig(
@@ -57,7 +57,7 @@ class LatentDiffusion(NeuralModel):
         beta: PositiveFloat = 1e-2
         autoencoder: PositiveFloat = 0.4
         steps: Annotated[int, Field(ge=2)] = 50
-        churn: Annotated[float, Field(ge=0)] = 0.02
+        fresh: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     config: Config
     centre: Tensor
@@ -97,9 +97,14 @@ class LatentDiffusion(NeuralModel):
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw codes by the diffusion and decode them."""
-        levels = karras(self.config.steps, LEAST, MOST).to(self.device)
-        z = torch.randn(n, self.width, generator=generator, device=self.device) * MOST
-        z = heun(self._denoise, z, levels, self.config.churn, generator)
+        times = torch.linspace(1, 0, self.config.steps + 1)
+        levels = [*level(times, LEAST, MOST).tolist()[:-1], 0.0]
+        z = self._noise(n, generator) * (levels[0] ** 2 + 1) ** 0.5
+        past: list[Tensor] = []
+        for step in range(self.config.steps):
+            past = [self._denoise(z, torch.full((n,), levels[step], device=z.device)), *past[:1]]
+            around = [levels[step + 1], levels[step], levels[step - 1]]
+            z = ahead(z, past, around, self.config.fresh, self._noise(n, generator))
         return self.head.draw(self.decoder(z * self.scale + self.centre), generator)
 
     def encode(self, x: Matrix) -> Matrix:
@@ -111,6 +116,9 @@ class LatentDiffusion(NeuralModel):
         """Draw encoded rows, shape (n, D), given standardised codes, shape (n, k)."""
         with self.inference(rng) as generator:
             return self.matrix(self.head.draw(self.decoder(self.tensor(z) * self.scale + self.centre), generator))
+
+    def _noise(self, n: int, generator: torch.Generator) -> Tensor:
+        return torch.randn(n, self.width, generator=generator, device=self.device)
 
     def _means(self, x: Tensor) -> Tensor:
         mean: Tensor = self.codes(self.encoder(x)).float()[:, : self.width]

@@ -45,6 +45,14 @@ class Blocks(nn.Module):
         always = torch.ones(len(x), 1, device=x.device, dtype=x.dtype)
         return torch.cat([x, always], dim=1)[:, self.when]
 
+    def filled(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the real numbers of rows, shape (n, d), standard normal noise where they mean nothing.
+
+        So a number under noise never tells its state, and noise is all that there is to learn of it.
+        """
+        noise = torch.randn(len(x), len(self.reals), generator=generator, device=x.device)
+        return torch.where(self.on(x) > 0, x[:, self.reals], noise)
+
     def classes(self, hot: Tensor) -> Tensor:
         """Return the class of each block, shape (n, B), of one-hot entries, shape (n, W)."""
         parts = [part.argmax(1) for part in hot.split(self.sizes, dim=1)]
@@ -86,3 +94,8 @@ class Blocks(nn.Module):
         counts = hot.sum(0) + 0.5
         totals = torch.zeros(len(self.sizes), device=hot.device).index_add(0, self.owner, counts)
         return (counts / totals[self.owner]).log()
+
+    def entropy(self, log_frequencies: Tensor) -> Tensor:
+        """Return the entropy of each block in nats, shape (B,), from log shares, shape (W,)."""
+        terms = -log_frequencies * log_frequencies.exp()
+        return torch.zeros(len(self.sizes), device=terms.device).index_add(0, self.owner, terms)

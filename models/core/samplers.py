@@ -1,45 +1,42 @@
-"""Ways from noise to rows, as plain functions of a denoiser and a noise schedule."""
+"""Ways from noise to rows, as plain functions of a denoiser's answers and a noise schedule."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-Denoise = Callable[[Tensor, Tensor], Tensor]
 
-
-def karras(steps: int, least: float, most: float, rho: float = 7.0) -> Tensor:
-    """Return noise levels that fall from `most` to `least` and then 0, even in the rho-th root, shape (steps + 1,).
+def level(time: Tensor, least: float, most: float, rho: float = 7.0) -> Tensor:
+    """Return the noise level at times in [0, 1], from `least` at 0 to `most` at 1, even in the rho-th root.
 
     Karras, Aittala, Aila & Laine, Elucidating the design space of diffusion-based generative models, 2022,
     arXiv:2206.00364.
     """
-    place = torch.linspace(0, 1, steps)
-    levels = (most ** (1 / rho) + place * (least ** (1 / rho) - most ** (1 / rho))) ** rho
-    return torch.cat([levels, torch.zeros(1)])
+    low, high = least ** (1 / rho), most ** (1 / rho)
+    noise: Tensor = (low + time * (high - low)) ** rho
+    return noise
 
 
-def heun(denoise: Denoise, x: Tensor, levels: Tensor, churn: float, generator: torch.Generator) -> Tensor:
-    """Follow the probability-flow equation by Heun's method, with some fresh noise before each step.
+def ahead(x: Tensor, denoised: Sequence[Tensor], levels: Sequence[float], fresh: float, noise: Tensor) -> Tensor:
+    """Go one step down in noise, by the answer of the denoiser here and, where there is one, at the level before.
 
-    Karras et al., 2022, arXiv:2206.00364, algorithm 2.
+    Lu, Zhou, Bao, Chen, Li & Zhu, DPM-Solver++, 2022, arXiv:2211.01095, in its second-order multistep form. Exact where
+    the answer is linear in the logarithm of the level.
 
     Args:
-        denoise: From rows, shape (n, D), and their noise levels, shape (n,), to the expected rows without noise.
-        x: Rows at the first level, shape (n, D).
-        levels: Noise levels, falling, the last one 0, shape (k,).
-        churn: Share by which the noise level is raised before each step.
-        generator: Source of the fresh noise.
+        x: Rows at the level, shape (n, D).
+        denoised: Expected rows without noise here, and at the level before; shape (n, D) each.
+        levels: The level after the step, here, and before; the first may be 0, the others fall.
+        fresh: 0 follows the probability-flow equation, 1 the reverse diffusion, with fresh noise.
+        noise: Standard normal, shape (n, D).
     """
-    for level, after in zip(levels[:-1], levels[1:], strict=True):
-        raised = level * (1 + churn)
-        if churn:
-            fresh = torch.randn(x.shape, generator=generator, device=x.device)
-            x = x + (raised**2 - level**2).sqrt() * fresh
-        slope = (x - denoise(x, raised.expand(len(x)))) / raised
-        ahead = x + (after - raised) * slope
-        if after > 0:
-            slope = (slope + (ahead - denoise(ahead, after.expand(len(x)))) / after) / 2
-            ahead = x + (after - raised) * slope
-        x = ahead
-    return x
+    after, here = levels[0], levels[1]
+    guess = denoised[0]
+    if not after:
+        return guess
+    step = math.log(here / after)
+    if len(denoised) > 1:
+        guess = guess + 0.5 * step / math.log(levels[2] / here) * (guess - denoised[1])
+    kept = after / here * math.exp(-fresh * step)
+    share = 1 - math.exp(-(1 + fresh) * step)
+    return kept * x + share * guess + after * math.sqrt(1 - math.exp(-2 * fresh * step)) * noise
