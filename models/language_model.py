@@ -51,7 +51,7 @@ class LanguageModel(NeuralModel):
         """
 
         training: TrainerConfig = TrainerConfig(
-            epochs=10, patience=4, validation=0.05, batch_size=128, learning_rate=5e-3
+            epochs=8, patience=4, validation=0.05, batch_size=128, learning_rate=4e-3, ema=0.998
         )
         hidden: PositiveInt = 64
         depth: PositiveInt = 3
