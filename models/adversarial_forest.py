@@ -33,8 +33,9 @@ class AdversarialForest(GenerativeModel):
     out of bag, in at most 1/2 + `delta` of cases or leaves are as small as they may be. Two things differ from the
     paper. Leaves are split by the dependence that it removes, Σ_k n I(x_k; side): what a critic of depth two sees,
     with as many drawn rows as it likes (a critic's own first split sees nothing, for the margins agree). And each turn
-    splits the leaves of the one before. Columns are ordered groups (`Columns`), within a leaf drawn towards their
-    margins (`Leaves`). Density and conditional draws (the posterior of the leaf, then independent columns) are exact.
+    splits the leaves of the one before. Columns are ordered groups (`Columns`), and each leaf's frequencies are drawn
+    towards those of the larger leaf around it (`product_tables`). Density and conditional draws (the posterior of the
+    leaf, then independent columns) are exact.
 
     Watson, Blesch, Kapar & Wright, Adversarial random forests for density estimation and generative modeling, 2023,
     arXiv:2205.09435.
