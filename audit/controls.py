@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from audit.core import Evidence, NotComputable, Question
+from audit.dependence import is_nearly_independent
 from audit.reference import parts
 from tabular.table import Table
 
@@ -14,6 +15,9 @@ PASTED = 0.05
 OF_MODELS: tuple[Question, ...] = ("utility", "bias")
 PRIVACY = ("privacy.exact_copies", "privacy.membership_epsilon")
 TRENDS = ("fidelity.pair_trends", "fidelity.worst_pair")
+NOTHING_TO_BREAK = (
+    "the columns of this table are (nearly) independent of one another, so the shuffled control has nothing to break"
+)
 
 Make = Callable[[Evidence, np.random.Generator], Evidence]
 
@@ -95,10 +99,17 @@ def paste(evidence: Evidence, rng: np.random.Generator) -> Evidence:
 
 
 def shuffled(evidence: Evidence, rng: np.random.Generator) -> Evidence:
-    """Put the training rows, each column shuffled by itself, in the place of synthetic rows."""
+    """Put the training rows, each column shuffled by itself, in the place of synthetic rows.
+
+    Raises:
+        NotComputable: If the columns say so little of one another that shuffling them changes nothing to be seen.
+    """
     frame = evidence.train.frame
     columns = {name: frame[name].take(rng.permutation(len(frame))).reset_index(drop=True) for name in frame.columns}
-    return _of(evidence, Table(evidence.train.schema, pd.DataFrame(columns, columns=frame.columns)))
+    made = Table(evidence.train.schema, pd.DataFrame(columns, columns=frame.columns))
+    if is_nearly_independent(evidence.train, len(evidence.holdout) // 2, rng):
+        raise NotComputable(NOTHING_TO_BREAK)
+    return _of(evidence, made)
 
 
 CONTROLS: tuple[Kind, ...] = (

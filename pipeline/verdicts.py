@@ -1,6 +1,6 @@
 """All gates of a model, and what its controls say of the audit: one verdict, with its reasons."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Literal
 
@@ -184,16 +184,18 @@ def _control(kind: Kind, asked: Sequence[Asked], estimates: Estimates, better: M
         got=got,
         right=right,
         gates=gates,
-        sentence=_sentence(kind, gates, right),
+        sentence=_sentence(kind, gates, right, {each.not_computed for each in estimates.values()}),
     )
 
 
-def _sentence(kind: Kind, gates: Sequence[Gate], right: bool | None) -> str:
+def _sentence(kind: Kind, gates: Sequence[Gate], right: bool | None, why: Collection[str | None]) -> str:
     if right:
         return f"control {kind.name!r} ({kind.title}) {kind.expected}, as it must"
     if not gates:
         return f"control {kind.name!r} ({kind.title}) was put to no gate"
     if right is None:
+        if len(why) == 1 and (only := next(iter(why))) is not None:
+            return f"control {kind.name!r} ({kind.title}) could not be judged: {only}"
         open_ = ", ".join(each.metric for each in gates if each.verdict == "inconclusive")
         return f"control {kind.name!r} ({kind.title}) could not be decided by {open_}: this audit has too little power"
     wrong = ("failed", "invalid") if kind.expected == "passed" else ("passed", "inconclusive")
