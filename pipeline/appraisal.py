@@ -22,7 +22,7 @@ from pipeline.policies import asked, load_checked, policy, record
 from pipeline.registry import metric, metrics
 from pipeline.spec import Spec
 from pipeline.terminal import say
-from pipeline.verdicts import Verdict, judge
+from pipeline.verdicts import SPOKEN, Verdict, judge
 from tabular.schema import Schema
 
 DEFAULT_POLICY = "analytics"
@@ -60,7 +60,8 @@ def appraise(
         show: Where progress goes.
 
     Returns:
-        The verdict and the paths of report and audit.
+        The verdict, its word (PASS, FAIL, INCONCLUSIVE, INVALID), the reasons, and the paths of report and audit and
+        of their public editions.
 
     Raises:
         Mistake: If a source cannot be used.
@@ -94,7 +95,7 @@ def appraise(
     document = document.model_copy(update={"policy": record(policy_, spec, None)})
     written = write_report(folder, document)
     show("audit", 1.0, document.verdict)
-    return {"verdict": document.verdict, "reasons": list(document.reasons), **written}
+    return {"verdict": document.verdict, "word": SPOKEN[document.verdict], "reasons": list(document.reasons), **written}
 
 
 def _prepare(evidence: Evidence, spec: Spec | None, model: str | None) -> None:

@@ -105,7 +105,8 @@ def write_report(folder: Path, document: Document) -> dict[str, JsonValue]:
     return {
         "report": str(folder / "report.html"),
         "audit": str(folder / "audit.json"),
-        "public": str(folder / "report.public.html"),
+        "public_report": str(folder / "report.public.html"),
+        "public_audit": str(folder / "audit.public.json"),
     }
 
 
