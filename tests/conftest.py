@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared" / "data"
+from tests.tables import ABSENT, SHARED
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of the real public tables, or a skip that says why."""
     if not SHARED.is_dir():
-        pytest.skip("the real tables in ../shared/data are not on this machine")
+        pytest.skip(ABSENT)
     return SHARED

@@ -7,7 +7,6 @@ named is not asserted: the fault may or may not show there.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -32,10 +31,10 @@ from tests.audit.generators import (
     smote,
     where,
 )
+from tests.tables import ADULT
 
 Rng = np.random.Generator
 Words = frozenset[str]
-ADULT = Path(__file__).resolve().parents[3] / "shared" / "data" / "adult"
 TRAIN, HOLDOUT, FRESH = 14_000, 12_000, 14_000
 ORIGINS = {"here": 0.75, "near": 0.15, "far": 0.07, "elsewhere": 0.03}
 

@@ -25,19 +25,16 @@ from tabular.table import Table
 from tests.audit.generators import pasted
 from tests.audit.releases import CASES, REAL, Real, coarse, overlapping
 from tests.audit.releases import contaminated as contaminating
+from tests.tables import needs_adult
 
 ROOT = Path(__file__).resolve().parents[2]
-ADULT = ROOT.parent / "shared" / "data" / "adult"
 COPYING = ("privacy.exact_copies", "privacy.membership_epsilon")
 NOISE = 0.05
 TODAY = date(2030, 6, 1)
 GRAVEST = ("failed", "invalid", "inconclusive", "passed")
 TABLES = [
     "world",
-    pytest.param(
-        "adult",
-        marks=[pytest.mark.slow, pytest.mark.skipif(not ADULT.exists(), reason="../shared/data/adult is not there")],
-    ),
+    pytest.param("adult", marks=[pytest.mark.slow, needs_adult]),
 ]
 
 
@@ -159,7 +156,7 @@ def test_twenty_seeds_raise_no_false_alarm_and_pass_no_copy(table: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not ADULT.exists(), reason="../shared/data/adult is not there")
+@needs_adult
 def test_the_fresh_control_is_decided_with_the_columns_that_a_new_specification_guesses() -> None:
     """Five sensitive columns, two thirds of the rows: half of the holdout was too few for any seed."""
     control = next(kind for kind in CONTROLS if kind.expected == "passed")

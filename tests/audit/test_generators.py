@@ -21,7 +21,8 @@ from tests.audit.generators import (
     smote,
     where,
 )
-from tests.audit.releases import ADULT, CASES, REAL, coarse, contaminated, missing_column, overlapping, real_world
+from tests.audit.releases import CASES, REAL, coarse, contaminated, missing_column, overlapping, real_world
+from tests.tables import needs_adult
 
 GENERATORS: dict[str, Generator] = {
     "trees": cart(20),
@@ -32,7 +33,7 @@ GENERATORS: dict[str, Generator] = {
     "shuffled": shuffled,
     "bootstrap": bootstrap,
 }
-TABLES = ["world", pytest.param("adult", marks=pytest.mark.skipif(not ADULT.exists(), reason="no adult table here"))]
+TABLES = ["world", pytest.param("adult", marks=needs_adult)]
 
 
 def rows_of(table: Table) -> list[tuple[object, ...]]:
