@@ -13,7 +13,7 @@ from pipeline.assignments import values
 from pipeline.audit_commands import audit, list_metrics, schema
 from pipeline.errors import Mistake
 from pipeline.release_commands import diff, releases, verify
-from pipeline.row_commands import fill, sample, score
+from pipeline.row_commands import fill, latent, sample, score
 from pipeline.terminal import Json, Root, err, folder, out, print_json
 
 app = typer.Typer(
@@ -146,6 +146,7 @@ def show(
 app.command()(sample)
 app.command()(fill)
 app.command()(score)
+app.command()(latent)
 app.command()(audit)
 app.command("metrics")(list_metrics)
 app.command()(schema)

@@ -52,7 +52,7 @@ def draw(root: Path, source: str, rows: int, path: Path, given: Sequence[str], m
         Mistake: If there is no such run, model, column or value, or the suffix is unknown.
     """
     suffix = _suffix(path)
-    workspace, model = _where(root, source, model)
+    workspace, model = where(root, source, model)
     synthesizer = Synthesizer.load(workspace.synthesizer(model))
     rng = generator(seed, "sample", model)
     wanted = conditions(given, synthesizer.encoder.output_schema)
@@ -79,7 +79,7 @@ def fill_file(root: Path, source: str, file: Path, path: Path, model: str | None
         Mistake: If there is no such run or model, a file cannot be read, or its columns or values do not fit.
     """
     suffix = _suffix(path)
-    workspace, model = _where(root, source, model)
+    workspace, model = where(root, source, model)
     synthesizer = Synthesizer.load(workspace.synthesizer(model))
     rows = _rows(root, file, synthesizer.encoder.schema)
     filled = fill(synthesizer, rows, generator(seed, "fill", model))
@@ -102,7 +102,7 @@ def score_file(root: Path, source: str, file: Path | None, path: Path | None, mo
         Mistake: As `fill_file`, and if the model has no density or a row lacks a value that none may lack.
     """
     suffix = None if path is None else _suffix(path)
-    workspace, model = _where(root, source, model)
+    workspace, model = where(root, source, model)
     synthesizer = Synthesizer.load(workspace.synthesizer(model))
     schema = synthesizer.encoder.schema
     rows = real_rows(workspace, "holdout") if file is None else _rows(root, file, schema)
@@ -142,8 +142,12 @@ def _suffix(path: Path) -> str:
     return suffix
 
 
-def _where(root: Path, source: str, model: str | None) -> tuple[Workspace, str]:
-    """Return the run and the model that a name means; a release names both."""
+def where(root: Path, source: str, model: str | None) -> tuple[Workspace, str]:
+    """Return the run and the model that a name means; a release names both.
+
+    Raises:
+        Mistake: If there is no such run or model, or the release's own synthesizer is not here.
+    """
     from pipeline.releases import list_releases
 
     release = next((each for each in list_releases(root) if each.name == source), None)

@@ -1,11 +1,11 @@
-"""Commands about rows: draw new ones, fill in missing cells, tell how probable given ones are."""
+"""Commands about rows: draw new ones, fill in missing cells, tell how probable rows are and where a model puts them."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.terminal import Root, folder, out
+from pipeline.terminal import Json, Root, err, folder, out, print_json
 
 Source = Annotated[
     str, typer.Argument(metavar="RUN|RELEASE", help="A run (or a spec's name for its latest), or a release.")
@@ -70,3 +70,32 @@ def score(
     out.print(f"{scored.rows:,} rows under {scored.model}")
     for note in scored.notes:
         out.print(note, markup=False)
+
+
+def latent(
+    source: Source,
+    model: Annotated[
+        str | None, typer.Option(help="Model of the run [default: the chosen one, else the first with a latent space].")
+    ] = None,
+    color: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column that colours the rows [default: target, sensitive, first column]."),
+    ] = None,
+    out_file: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.html", help="Page to write: internal, not to be published.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
+    as_json: Json = False,
+    root: Root = None,
+) -> None:
+    """Show a run's latent space: its holdout rows in two dimensions, and what a linear model reads off the codes."""
+    from pipeline.representations import latent_space
+    from pipeline.tables import show_latent_space
+    from pipeline.watching import watching
+
+    with watching(err) as show:
+        result = latent_space(folder(root), source, model, color, out_file, seed, show)
+    if as_json:
+        print_json(result)
+    else:
+        show_latent_space(out, result)

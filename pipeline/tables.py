@@ -117,6 +117,7 @@ def abilities() -> JsonValue:
             "reads": kind.reads,
             "summary": (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " "),
             "log_prob": issubclass(kind, Density),
+            "estimated": issubclass(kind, Density) and kind.estimated,
             "conditional": issubclass(kind, Conditional),
             "latent": issubclass(kind, Latent),
             "settings": kind.Config.model_json_schema(),
@@ -132,9 +133,47 @@ def show_abilities(console: Console) -> None:
     rows = abilities()
     for row in rows if isinstance(rows, list) else []:
         if isinstance(row, dict):
-            marks = ["yes" if row[key] else "no" for key in ("conditional", "log_prob", "latent")]
-            table.add_row(str(row["name"]), str(row["reads"]), *marks, Text(str(row["summary"])))
+            given = "by itself" if row["conditional"] else "by importance resampling"
+            density = "no" if not row["log_prob"] else "estimate" if row["estimated"] else "exact"
+            latent = "yes" if row["latent"] else "no"
+            table.add_row(str(row["name"]), str(row["reads"]), given, density, latent, Text(str(row["summary"])))
     console.print(table)
+
+
+def show_latent_space(console: Console, result: Mapping[str, JsonValue]) -> None:
+    """Show what a linear model reads off a latent space, a row a column."""
+    title = f"{result['run']}: latent space of {result['model']}, {result['rows']:,} holdout rows"
+    table = RichTable(title=title, title_justify="left")
+    table.add_column("column")
+    for name in ("measure", "from the latent codes", "from the other columns", "constant"):
+        table.add_column(name, justify="right", no_wrap=True)
+    probes = result["probes"]
+    for probe in probes if isinstance(probes, list) else []:
+        if isinstance(probe, dict):
+            figures = (_between(probe[key]) for key in ("latent", "others"))
+            table.add_row(Text(str(probe["column"])), str(probe["measure"]), *figures, _short(probe["constant"]))
+    console.print(table)
+    shares, between = result["directions"], result["between_colors"]
+    if isinstance(shares, list) and isinstance(between, float):
+        first, second = (100 * float(str(share)) for share in shares)
+        console.print(
+            f"codes of {result['width']} numbers; two directions hold {first:.1f} % and {second:.1f} % of their "
+            f"variance; {100 * between:.1f} % of the spread there lies between the values of {result['color']}"
+        )
+    console.print("the latent codes were made from the whole row, the column itself included; the other columns leave")
+    console.print("it out; 95 % intervals, cross-validated over five folds of the holdout")
+    if result["page"] is not None:
+        console.print(f"wrote {result['page']}: it shows where real rows lie; do not publish it")
+
+
+def _between(figure: JsonValue) -> str:
+    if not isinstance(figure, dict):
+        return "–"
+    return f"{_short(figure['value'])} [{_short(figure['low'])}, {_short(figure['high'])}]"
+
+
+def _short(value: JsonValue) -> str:
+    return f"{float(str(value)):.3f}"
 
 
 def _document(path: Path) -> Document:

@@ -68,7 +68,7 @@ def render(document: Document) -> str:
     models = view.chosen_first(document)
     asked = [(question, *ASKED[question], view.metrics(document, question)) for question in demands.ORDER]
     return (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
             document=document,
@@ -112,8 +112,9 @@ def _reasons(document: Document) -> list[tuple[str, str, list[str]]]:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Return the templates, with the report's ways of writing names and numbers."""
+    templates = Environment(
         loader=PackageLoader("audit", "report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -132,9 +133,9 @@ def _environment() -> Environment:
         wording.badge,
         wording.day,
     ):
-        environment.filters[spoken.__name__] = spoken
-    environment.filters |= {"text": wording.clean, "expectation": wording.expectation}
-    environment.globals |= {
+        templates.filters[spoken.__name__] = spoken
+    templates.filters |= {"text": wording.clean, "expectation": wording.expectation}
+    templates.globals |= {
         "contract": view.contract,
         "fates": FATES,
         "better": BETTER,
@@ -144,4 +145,4 @@ def _environment() -> Environment:
         "listed_columns": view.LISTED_COLUMNS,
         "listed_breaches": view.LISTED_BREACHES,
     }
-    return environment
+    return templates
