@@ -173,7 +173,7 @@ def _paired(demand: Demand, estimate: Estimate) -> str:
 def _power(estimate: Estimate) -> str | None:
     """Say how small a difference the interval could still tell."""
     interval = estimate.gap_interval or estimate.interval
-    if interval is None:
+    if interval is None or interval.high == interval.low:
         return None
     return f"differences below {_number((interval.high - interval.low) / 2)} would not have been seen"
 

@@ -127,7 +127,8 @@ def test_a_rule_that_real_rows_break_is_the_first_reason():
 def test_a_gate_says_how_small_a_difference_it_would_have_missed():
     found = gate(Asked(NAME, Demand(at_most=0.1)), estimate(0.05, 0.04, 0.06), "lower")
     assert found.power == "differences below 0.01 would not have been seen"
-    assert gate(Asked(NAME, Demand(at_most=0.1)), estimate(0.05), "lower").power is None
+    for unsaid in (estimate(0.05), estimate(0.0, 0.0, 0.0)):
+        assert gate(Asked(NAME, Demand(at_most=0.1)), unsaid, "lower").power is None
 
 
 def test_the_bound_of_a_paired_demand_is_drawn_beside_the_value():
