@@ -23,7 +23,7 @@ class DBN(NeuralModel):
     one the lower's hidden units given rows. Then up-down fine-tuning of all together: h is drawn from the recognition
     layer q(h | v), p(v | h) and the upper machine learn to give v and h (by persistent contrastive divergence), and q
     learns to recover the units of the upper machine's chains from what the lower layer makes of them. Rows are drawn by
-    Gibbs sampling in the upper machine, annealed, then once downwards.
+    Gibbs sampling in the upper machine, annealed and resampled by weight as in `rbm`, then once downwards.
 
     Hinton, Osindero & Teh, A fast learning algorithm for deep belief nets, 2006, doi:10.1162/neco.2006.18.7.1527.
     """
@@ -40,7 +40,7 @@ class DBN(NeuralModel):
             gibbs: Sweeps of the chains a step.
             chains: Rows in the persistent chains.
             greedy: Epochs of each greedy phase, as a share of the configured ones.
-            sweeps: Gibbs sweeps of a draw, the first half of them annealed.
+            sweeps: Gibbs sweeps of a draw, the first three quarters of them annealed.
         """
 
         training: TrainerConfig = TrainerConfig(
@@ -52,7 +52,7 @@ class DBN(NeuralModel):
         gibbs: PositiveInt = 3
         chains: PositiveInt = 256
         greedy: PositiveFloat = 0.5
-        sweeps: Annotated[int, Field(ge=2)] = 100
+        sweeps: Annotated[int, Field(ge=2)] = 60
 
     config: Config
     rows: Tensor
@@ -100,9 +100,7 @@ class DBN(NeuralModel):
         done = [torch.zeros(0, self.layout.width, device=self.device)]
         size = max(1, WORK // self.lower.width)
         for start in range(0, n, size):
-            units = self.upper.independent(min(size, n - start), generator)
-            for sweep in range(self.config.sweeps):
-                units = self.upper.sweep(units, generator, min(1.0, 2 * (sweep + 1) / self.config.sweeps))
+            units = self.upper.settle(min(size, n - start), self.config.sweeps, generator)
             done.append(self._below(units, generator))
         return torch.cat(done)
 

@@ -28,14 +28,16 @@ class RBM(NeuralModel):
     columns change; inside one the number is normal, cut at its edges), joined with the state that turns it on. v̄ is
     the training rows' mean, so that the gradient is centred. It is that of F(v) - F(v'), F the free energy, with v'
     from chains that are kept from step to step (persistent contrastive divergence) or start at the batch. Rows are
-    drawn by Gibbs sampling, annealed from independent columns; conditional draws by Gibbs sampling among what fits the
-    known, right in the limit of many sweeps. log Z is estimated once, after training, by annealed importance sampling
+    drawn by Gibbs sampling, annealed from independent columns and resampled by weight (sequential Monte Carlo);
+    conditional draws by annealed Gibbs sampling among what fits the known, without weights: both right in the limit of
+    many sweeps. log Z is estimated once, after training, by annealed importance sampling
     from independent columns: `log_prob` is an estimate, with the standard error `notes["log_z_error"]`.
 
     Hinton, Training products of experts by minimizing contrastive divergence, 2002, doi:10.1162/089976602760128018;
     persistent chains: Tieleman, 2008, doi:10.1145/1390156.1390290; centring: Montavon & Müller, Deep Boltzmann machines
     and the centering trick, 2012, doi:10.1007/978-3-642-35289-8_33; log Z: Salakhutdinov & Murray, On the quantitative
-    analysis of deep belief networks, 2008, doi:10.1145/1390156.1390266.
+    analysis of deep belief networks, 2008, doi:10.1145/1390156.1390266; draws: Del Moral, Doucet & Jasra, Sequential
+    Monte Carlo samplers, 2006, doi:10.1111/j.1467-9868.2006.00553.x.
     """
 
     reads: ClassVar[Reads] = "one_hot"
@@ -50,7 +52,7 @@ class RBM(NeuralModel):
             gibbs: Sweeps of the chains a step.
             persistent: Whether the chains go on from step to step; otherwise they start at the batch.
             chains: Rows in the persistent chains.
-            sweeps: Gibbs sweeps of a draw, the first half of them annealed.
+            sweeps: Gibbs sweeps of a draw, the first three quarters of them annealed.
             rungs: Temperatures of annealed importance sampling.
         """
 
@@ -62,7 +64,7 @@ class RBM(NeuralModel):
         gibbs: PositiveInt = 3
         persistent: bool = True
         chains: PositiveInt = 256
-        sweeps: Annotated[int, Field(ge=2)] = 100
+        sweeps: Annotated[int, Field(ge=2)] = 60
         rungs: Annotated[int, Field(ge=2)] = 1000
 
     config: Config
@@ -155,18 +157,11 @@ class RBM(NeuralModel):
         return self.bins.log_inside(x) - self.machine.free_energy(units).double() - self.log_z
 
     def _settle(self, allowed: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw rows, shape (n, D), by annealed Gibbs sampling among allowed classes, shape (n, W), or (n, 1) for all.
-
-        Half of the sweeps cool, half stay at the machine's own temperature.
-        """
+        """Draw rows, shape (n, D), by annealed Gibbs sampling among allowed classes, shape (n, W); (n, 1) for all."""
         done = [torch.zeros(0, self.layout.width, device=allowed.device)]
         for part in allowed.split(max(1, WORK // max(1, self.machine.width))):
-            barred = (~part).float() * BARRED
-            units = self.machine.independent(len(part), generator, barred)
-            for sweep in range(self.config.sweeps):
-                beta = min(1.0, 2 * (sweep + 1) / self.config.sweeps)
-                units = self.machine.sweep(units, generator, beta, barred)
-            done.append(self._rows(units, generator))
+            barred = (~part).float() * BARRED if part.shape[1] > 1 else None
+            done.append(self._rows(self.machine.settle(len(part), self.config.sweeps, generator, barred), generator))
         return torch.cat(done)
 
     def _rows(self, units: Tensor, generator: torch.Generator) -> Tensor:
@@ -243,6 +238,26 @@ class Machine(nn.Module):
         """Draw n rows with the hidden units cut off."""
         return self.down(torch.full((n, len(self.offset)), 0.5, device=self.offset.device), generator, 1.0, barred)
 
+    def settle(self, n: int, sweeps: int, generator: torch.Generator, barred: Tensor | None = None) -> Tensor:
+        """Draw n rows, shape (n, W + bits), by sweeps that cool from independent columns, the last quarter at β = 1.
+
+        Where nothing is barred, rows are resampled by their weights whenever half of them would do: sequential Monte
+        Carlo, which gives every mode its own mass.
+        """
+        v = self.independent(n, generator, barred)
+        weights = torch.zeros(n, dtype=torch.float64, device=v.device)
+        before = 0.0
+        for sweep in range(sweeps):
+            beta = min(1.0, (sweep + 1) / (0.75 * sweeps))
+            if barred is None and before < 1 and n:
+                up = self.up(v)
+                weights += (_log_sum(beta * up) - _log_sum(before * up)).double()
+                shares = weights.softmax(0)
+                if beta == 1 or float((shares**2).sum()) > 2 / n:
+                    v, weights = v[_spread(shares, generator)], torch.zeros_like(weights)
+            v, before = self.sweep(v, generator, beta, barred), beta
+        return v
+
     def anneal(self, chains: int, rungs: int, generator: torch.Generator) -> Tensor:
         """Return log-weights of annealed importance sampling, shape (chains,): their mean weight estimates Z.
 
@@ -263,6 +278,14 @@ class Machine(nn.Module):
         parts = self.bias[: self.entries].split(self.sizes) if self.sizes else []
         total = len(self.offset) * math.log(2) + sum(float(part.logsumexp(0)) for part in parts)
         return total + float(nn.functional.softplus(self.bias[self.entries :]).sum())
+
+
+def _spread(shares: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw as many places as there are shares, shape (n,), in proportion to them, from one random comb, shuffled."""
+    n = len(shares)
+    comb = (torch.arange(n, device=shares.device) + torch.rand(1, generator=generator, device=shares.device)) / n
+    places = torch.searchsorted(shares.cumsum(0), comb.double()).clamp(max=n - 1)
+    return places[torch.randperm(n, generator=generator, device=shares.device)]
 
 
 def _log_sum(up: Tensor) -> Tensor:

@@ -39,6 +39,8 @@ class Bins(nn.Module):
     Attributes:
         sizes: Classes of each block.
         starts: Where each block's entries start, shape (B,).
+        owner: Block of each matrix column, shape (D,).
+        reals: Matrix columns of the numbers, shape (d,).
         edges: Upper edges of all but the last bin of each number, rising, shape (d, most - 1).
         used: Number of bins of each number, shape (d,); the rest are never taken.
         centre: Mean of each number, shape (d,).
@@ -46,6 +48,8 @@ class Bins(nn.Module):
     """
 
     starts: Tensor
+    owner: Tensor
+    reals: Tensor
     edges: Tensor
     used: Tensor
     centre: Tensor
@@ -60,7 +64,13 @@ class Bins(nn.Module):
         self.parts = _parts(layout)
         self.sizes = [len(part.states) + (most if part.real else 0) for part in self.parts]
         self.numbers = [place for place, part in enumerate(self.parts) if part.real]
-        count = len(self.numbers)
+        count, owner = len(self.numbers), torch.zeros(layout.width, dtype=torch.int64)
+        for place, part in enumerate(self.parts):
+            for block in (part.hot, part.real):
+                owner[_span(block)] = place
+        reals = [part.real.start for part in self.parts if part.real]
+        self.register_buffer("reals", torch.tensor(reals, dtype=torch.int64), False)
+        self.register_buffer("owner", owner, False)
         self.register_buffer("starts", torch.tensor([0, *self.sizes[:-1]], dtype=torch.int64).cumsum(0), False)
         self.register_buffer("edges", torch.zeros(count, most - 1, dtype=torch.float64))
         self.register_buffer("used", torch.ones(count, dtype=torch.int64))
@@ -133,6 +143,10 @@ class Bins(nn.Module):
                 index += 1
         return x
 
+    def on(self, codes: Tensor) -> Tensor:
+        """Return whether each number means something, shape (n, d), in rows of classes, shape (n, B)."""
+        return codes[:, self.numbers] < self.most
+
     def hot(self, codes: Tensor) -> Tensor:
         """Return classes, shape (n, B), as one-hot entries, shape (n, W)."""
         x = torch.zeros(len(codes), sum(self.sizes), device=codes.device)
@@ -141,12 +155,18 @@ class Bins(nn.Module):
     def log_frequencies(self, codes: Tensor) -> Tensor:
         """Return the log share of each class, shape (W,), half a row added where a class may be, of (n, B) classes."""
         parts = []
-        for place, size in enumerate(self.sizes):
-            counts = torch.bincount(codes[:, place], minlength=size).float() + 0.5
-            if place in self.numbers:
-                counts[int(self.used[self.numbers.index(place)]) : self.most] = 0
+        for place, possible in enumerate(self.possible().split(self.sizes)):
+            counts = (torch.bincount(codes[:, place], minlength=len(possible)).float() + 0.5) * possible
             parts.append((counts / counts.sum()).log().clamp(min=NEVER))
         return torch.cat(parts)
+
+    def possible(self) -> Tensor:
+        """Return which classes there are, shape (W,): all but the bins that no number has."""
+        free = torch.ones(sum(self.sizes), dtype=torch.bool, device=self.starts.device)
+        for place, used in zip(self.numbers, self.used.tolist(), strict=True):
+            start = int(self.starts[place])
+            free[start + used : start + self.most] = False
+        return free
 
     def allowed(self, known: Tensor, mask: NDArray[np.bool_]) -> Tensor:
         """Return which classes fit what is known, shape (n, W), of rows, shape (n, D), known under the mask, (D,)."""
@@ -157,7 +177,6 @@ class Bins(nn.Module):
             hot = part.hot is not None and bool(mask[part.hot.start])
             real = part.real is not None and bool(mask[part.real.start])
             if part.real is not None:
-                fit[:, int(self.used[index]) : self.most] = False
                 binned = torch.searchsorted(self.edges[index], known[:, part.real.start].double().contiguous())
                 own_bin = torch.arange(self.most, device=known.device) == binned[:, None]
                 index += 1
@@ -170,7 +189,7 @@ class Bins(nn.Module):
                 on = codes[:, place] < self.most
                 fit = torch.where(on[:, None], fit & (torch.arange(size, device=known.device) < self.most), own)
             fits.append(fit)
-        return torch.cat(fits, dim=1)
+        return torch.cat(fits, dim=1) & self.possible()
 
     def _levels(self, code: Tensor, index: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return the normal levels of the edges of each row's bin, and whether it is in one, each of shape (n,)."""
@@ -212,6 +231,10 @@ def _start(block: Block | None) -> int:
     return -1 if block is None else block.start
 
 
+def _span(block: Block | None) -> slice:
+    return slice(0, 0) if block is None else slice(block.start, block.stop)
+
+
 def _turn(part: _Part) -> int:
     """Return the state that turns the number on, counted from 0."""
     return 0 if part.hot is None or part.real is None or part.real.when is None else part.real.when - part.hot.start
@@ -220,8 +243,7 @@ def _turn(part: _Part) -> int:
 def _on(part: _Part, rows: NDArray[np.float32]) -> NDArray[np.bool_]:
     if part.hot is None:
         return np.ones(len(rows), dtype=bool)
-    on: NDArray[np.bool_] = rows[:, part.hot.start + _turn(part)] == 1
-    return on
+    return np.asarray(rows[:, part.hot.start + _turn(part)] == 1)
 
 
 def _coarse(part: _Part, rows: NDArray[np.float32]) -> Codes:
@@ -251,8 +273,7 @@ def _cut(values: Floats, others: list[Codes], most: int) -> Floats:
         for other in others
     ]
     counts = np.hstack([np.bincount(code, minlength=len(cuts) + 1)[:, None], *tables]).astype(np.float64)
-    kept: Floats = cuts[_merged(counts, len(others), wanted)]
-    return kept
+    return np.asarray(cuts[_merged(counts, len(others), wanted)])
 
 
 def _merged(counts: Floats, tables: int, wanted: int) -> list[int]:
