@@ -26,22 +26,28 @@ TOOLS = {
 }
 
 
-def python_of(tool: str) -> tuple[Path, str | None]:
-    """Return the tool's interpreter, its environment made if need be, and why it could not be made."""
-    pinned = HERE / f"{tool}.txt"
+def python_of(tool: str, pinned: Path | None = None, removed: tuple[str, ...] = ()) -> tuple[Path, str | None]:
+    """Return the tool's interpreter, its environment made if need be, and why it could not be made.
+
+    Args:
+        tool: Name of the environment.
+        pinned: File of pinned versions; the one of that name beside this file where None.
+        removed: Packages to take out again after the installation.
+    """
+    pinned = pinned or HERE / f"{tool}.txt"
     if not pinned.exists():
         return Path(sys.executable), None
     home, made = PLACE / tool, PLACE / tool / ".made"
-    stamp = hashlib.sha256(pinned.read_bytes()).hexdigest()
+    stamp = hashlib.sha256(pinned.read_bytes() + " ".join(removed).encode()).hexdigest()
     if made.exists() and made.read_text(encoding="utf-8") == stamp:
         return home / "bin" / "python", None
     home.mkdir(parents=True, exist_ok=True)
     (PLACE.parent / ".gitignore").write_text("*\n", encoding="utf-8")
     log = PLACE / f"{tool}.log"
-    steps = (
-        [sys.executable, "-m", "venv", "--clear", str(home)],
-        [str(home / "bin" / "python"), "-m", "pip", "install", "-r", str(pinned)],
-    )
+    pip = [str(home / "bin" / "python"), "-m", "pip"]
+    steps = [[sys.executable, "-m", "venv", "--clear", str(home)], [*pip, "install", "-r", str(pinned)]]
+    if removed:
+        steps.append([*pip, "uninstall", "-y", *removed])
     with log.open("w", encoding="utf-8") as lines:
         for step in steps:
             try:

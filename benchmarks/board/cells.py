@@ -1,0 +1,176 @@
+"""What is known of each generator on each table, one file each, and the hashes that say whether it still holds."""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import BaseModel
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("tabular", "models", "audit", "pipeline", "benchmarks")
+DONE = "done"
+
+
+class Figure(BaseModel):
+    """One number of a generator's rows.
+
+    Attributes:
+        value: The number; None where it could not be computed.
+        floor: What fresh real rows score by the same computation.
+        over: The value over the floor, both on equally many rows; None where that means nothing.
+        note: Why there is no value.
+    """
+
+    value: float | None = None
+    floor: float | None = None
+    over: float | None = None
+    note: str = ""
+
+
+class Cell(BaseModel):
+    """One generator on one table.
+
+    Attributes:
+        table: Name of the table.
+        model: Name of the generator.
+        side: `anchor`, `ours` or `peer`.
+        key: Hash of the code, the settings and the rows that it was trained by.
+        measured: Hash of the code that measured it; empty where nothing was measured.
+        ended: `done`, or why it did not end well.
+        out_of_budget: Whether that was the budget.
+        fit_seconds: Wall seconds of training.
+        fit_cpu: Processor seconds of training.
+        sample_seconds: Wall seconds of drawing.
+        sample_cpu: Processor seconds of drawing.
+        drawn: Rows drawn.
+        broken: Cells of them that held nothing that the column may hold.
+        peak_gib: Most memory of its process.
+        bits: Mean surprise of holdout rows, in bits a row, at the precision of each column.
+        impossible: Holdout rows, left out of that mean, that it takes for impossible.
+        estimated: Whether its density is estimated.
+        notes: Figures of the fit.
+        versions: Of its packages.
+        figures: What was measured.
+    """
+
+    table: str
+    model: str
+    side: str
+    key: str
+    measured: str = ""
+    ended: str = DONE
+    out_of_budget: bool = False
+    fit_seconds: float | None = None
+    fit_cpu: float | None = None
+    sample_seconds: float | None = None
+    sample_cpu: float | None = None
+    drawn: int = 0
+    broken: int = 0
+    peak_gib: float | None = None
+    bits: float | None = None
+    impossible: int = 0
+    estimated: bool = False
+    notes: dict[str, float | str] = {}
+    versions: dict[str, str] = {}
+    figures: dict[str, Figure] = {}
+
+    @property
+    def settled(self) -> bool:
+        """Whether it need not be trained again: it ended well, or its budget was up."""
+        return self.ended == DONE or self.out_of_budget
+
+
+class Record(BaseModel):
+    """All cells of one call, and how they came about.
+
+    Attributes:
+        command: What makes them again.
+        machine: What they were made on, in words.
+        code: The commit, and whether files had changed since.
+        minutes: Wall-clock budget of a training, and of a drawing.
+        threads: Threads of every generator.
+        seed: Where random numbers come from.
+        sdmetrics: Version of the library that some figures are of.
+        splits: By table, how it was split and how many rows that gave.
+        cells: The cells.
+    """
+
+    command: str
+    machine: str
+    code: str
+    minutes: float
+    threads: int
+    seed: int
+    sdmetrics: str
+    splits: dict[str, str] = {}
+    cells: list[Cell] = []
+
+
+class Store:
+    """Cells as files of a folder, one each, and their rows beside them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def rows(self, cell: Cell) -> Path:
+        """Return where a cell's rows lie."""
+        return self._place(cell, "csv")
+
+    def known(self, cell: Cell) -> Cell:
+        """Return what is kept of a cell of the same key if it holds: else the cell that was given."""
+        place = self._place(cell, "json")
+        if not place.is_file():
+            return cell
+        kept = Cell.model_validate_json(place.read_bytes())
+        lost = kept.ended == DONE and not self.rows(cell).is_file()
+        return kept if kept.key == cell.key and kept.settled and not lost else cell
+
+    def keep(self, cell: Cell) -> None:
+        """Write a cell, all or nothing."""
+        replace(self._place(cell, "json"), cell.model_dump_json(indent=1) + "\n")
+
+    def _place(self, cell: Cell, ending: str) -> Path:
+        return self.folder / f"{cell.table}-{cell.model}-{cell.key[:12]}.{ending}"
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file beside its place and move it there, so that an interruption leaves the old one or the new one."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def key_of(facts: object, roots: Iterable[Path]) -> str:
+    """Return a hash of facts, and of files with all files of this project that they import."""
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for path in sorted(closure(roots)):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def closure(roots: Iterable[Path]) -> set[Path]:
+    """Return files and all files of this project that they import, directly or not."""
+    found: set[Path] = set()
+    waiting = list(roots)
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        if path.suffix == ".py":
+            waiting += _imported(path)
+    return found
+
+
+def _imported(path: Path) -> list[Path]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    places = [ROOT / f"{name.replace('.', '/')}.py" for name in names if name.split(".")[0] in ROOMS]
+    return [place for place in places if place.is_file()]
