@@ -65,7 +65,7 @@ class SequentialTrees(GenerativeModel):
             particles: Proposals per row of a conditional draw; unused where the known blocks come first.
         """
 
-        leaf: PositiveInt = 20
+        leaf: PositiveInt = 25
         smoothing: PositiveFloat = 0.5
         particles: PositiveInt = 64
 
@@ -220,7 +220,7 @@ class SequentialTrees(GenerativeModel):
             whole: Floats = lines[block - 1][codes[:, block - 1]] + child / size
             return whole[:, None]
         if self._part(block) == "":
-            return (child[:, None] == often[: max(1, min(MOST_CLASSES, size - 1))]).astype(np.float64)
+            return np.asarray(child[:, None] == often[: max(1, min(MOST_CLASSES, size - 1))], dtype=np.float64)
         u = _ranks(lines[block][child])
         waves = [12**HALF * u, np.cos(2 * np.pi * u), 0.7 * np.cos(3 * np.pi * u)]
         atoms = [code for code in often[:MOST_ATOMS] if LEAST_ATOM < share[code] < 1]
