@@ -49,7 +49,7 @@ class GAN(NeuralModel):
         """
 
         training: TrainerConfig = TrainerConfig(
-            epochs=120, validation=0.0, learning_rate=1e-3, ema=0.999, weight_decay=1e-4, clip=10.0, momentum=0.5
+            epochs=80, validation=0.0, learning_rate=1e-3, ema=0.999, weight_decay=1e-4, clip=10.0, momentum=0.5
         )
         latent: PositiveInt = 64
         hidden: PositiveInt = 256
