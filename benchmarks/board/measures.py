@@ -70,7 +70,9 @@ def measured(rows: Judged, seed: int) -> dict[str, Figure]:
         )
         if kind is MembershipInference:
             found["membership_tpr"] = _rate(estimate)
-    found["copies"] = _excess(ExactCopies(ExactCopies.Config())(evidence, generator(seed, "copies")))
+    copies = ExactCopies(ExactCopies.Config())(evidence, generator(seed, "copies"))
+    found["copies"] = Figure(value=copies.value, floor=copies.reference, note=copies.not_computed or "")
+    found["copies_of_equal_parts"] = _excess(copies)
     return found
 
 

@@ -29,7 +29,7 @@ COLUMNS = (
     "MIA AUC",
     "TPR at 1 %",
     "ε ≥",
-    "copies",
+    "copies %",
     "fit CPU s",
     "cost",
     "rows / CPU s",
@@ -52,8 +52,8 @@ FOOT = """
   density; ≈ where it is estimated; "+ n ∞" rows that it takes for impossible are left out.
 - **MIA AUC, TPR at 1 %, ε ≥**: the best of five membership attacks, chosen on other queries: AUC, members found at 1 %
   false positives, and the lower bound at 95 % confidence on ε. An attack that finds nothing proves nothing.
-- **copies**: rows identical to one of as many training rows as holdout rows, less those identical to a holdout row, in
-  points of percent.
+- **copies %**: `privacy.exact_copies`: rows copied from training rows, as identical ones beyond the share that chance
+  makes identical to unseen real rows; 100 for a verbatim copy.
 - **fit CPU s, cost**: processor seconds of training; over those of {ours}. **rows / CPU s**: of drawing.
   **GiB**: most memory of the process, libraries included.
 - Budget: {minutes:g} minutes of wall-clock time for a training, and again for drawing. Families with a training loop
