@@ -34,6 +34,7 @@ class Copula(GenerativeModel):
     """
 
     reads = "codes"
+    estimated = True
 
     class Config(GenerativeModel.Config, frozen=True, extra="forbid"):
         """Number of classes, and how hard correlations and probabilities are looked for.

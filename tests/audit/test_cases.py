@@ -182,7 +182,7 @@ def whole(given: Evidence) -> Verdict:
     with bench(given.seed) as place:
         measured = place.measure(given, None, [each.metric for each in wanted], lambda share, name: None)
     better = {name: metric(name).better for name in metrics()}
-    return judge(wanted, found(measured, ()), better, TODAY, moot)
+    return judge(wanted, found(measured, (), ()), better, TODAY, moot)
 
 
 def redrawn(real: Real, seed: int) -> Real:
