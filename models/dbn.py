@@ -12,6 +12,7 @@ from models.core.base import Matrix
 from models.core.bins import Bins
 from models.core.neural import NeuralModel
 from models.core.plan import Objective, Phase, TrainerConfig
+from models.core.population import Population
 from models.rbm import WORK, Machine
 from tabular.layout import Reads
 
@@ -39,6 +40,7 @@ class DBN(NeuralModel):
             bins: Most bins of a number.
             gibbs: Sweeps of the chains a step.
             chains: Rows in the persistent chains.
+            refresh: Steps after which the chains begin anew.
             greedy: Epochs of each greedy phase, as a share of the configured ones.
             sweeps: Gibbs sweeps of a draw, the first three quarters of them annealed.
         """
@@ -51,12 +53,11 @@ class DBN(NeuralModel):
         bins: Annotated[int, Field(ge=2)] = 32
         gibbs: PositiveInt = 3
         chains: PositiveInt = 256
+        refresh: PositiveInt = 100
         greedy: PositiveFloat = 0.5
         sweeps: Annotated[int, Field(ge=2)] = 60
 
     config: Config
-    rows: Tensor
-    units: Tensor
 
     def build(self) -> None:
         """Make both machines, the recognition layer and the chains."""
@@ -64,15 +65,16 @@ class DBN(NeuralModel):
         self.lower = Machine(self.bins.sizes, 0, self.config.hidden)
         self.upper = Machine((), self.config.hidden, self.config.top)
         self.recognition = nn.Linear(self.lower.width, self.config.hidden)
-        self.register_buffer("rows", torch.zeros(self.config.chains, self.lower.width))
-        self.register_buffer("units", torch.zeros(self.config.chains, self.config.hidden))
+        self.rows = Population(self.config.chains, self.lower.width)
+        self.units = Population(self.config.chains, self.config.hidden)
 
     def prepare(self, x: Tensor) -> None:
         """Cut the bins, and start from independent columns."""
         self.bins.fit(x)
         log_frequencies = self.bins.log_frequencies(self.bins.classes(x))
         self.lower.start(log_frequencies, torch.zeros(1, 0, device=x.device))
-        self.rows = self.lower.independent(self.config.chains, torch.Generator(x.device).manual_seed(len(x)))
+        rows = self.lower.independent(self.config.chains, torch.Generator(x.device).manual_seed(len(x)))
+        self.rows.begin(rows, self.lower.free_energy)
 
     def phases(self) -> Sequence[Phase]:
         """Return one greedy phase a machine, then the fine-tuning of all."""
@@ -90,7 +92,7 @@ class DBN(NeuralModel):
             h = _flip(self.recognition(v), generator)
         up = self._upper(h, generator) - self.lower.log_given(v, h).mean()
         with torch.no_grad():
-            dreamed = self.units[torch.randint(len(self.units), (len(x),), generator=generator, device=x.device)]
+            dreamed = self.units.drawn(len(x), generator)
             fantasy = self.lower.down(dreamed, generator)
         down = nn.functional.binary_cross_entropy_with_logits(self.recognition(fantasy), dreamed)
         return up + down * self.config.hidden
@@ -121,16 +123,15 @@ class DBN(NeuralModel):
         return self.bins.rows(torch.stack(parts, dim=1), generator)
 
     def _lower(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        with torch.no_grad():
-            for _ in range(self.config.gibbs):
-                self.rows = self.lower.sweep(self.rows, generator)
-        return self.lower.free_energy(self.bins.hot(x)).mean() - self.lower.free_energy(self.rows).mean()
+        return self._contrast(self.lower, self.rows, self.bins.hot(x), generator)
 
     def _upper(self, h: Tensor, generator: torch.Generator) -> Tensor:
-        with torch.no_grad():
-            for _ in range(self.config.gibbs):
-                self.units = self.upper.sweep(self.units, generator)
-        return self.upper.free_energy(h).mean() - self.upper.free_energy(self.units).mean()
+        return self._contrast(self.upper, self.units, h, generator)
+
+    def _contrast(self, machine: Machine, chains: Population, v: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the contrast of free energies of visible units, shape (b, width), and of a machine's chains."""
+        made = machine.expected(chains, self.config.gibbs, self.config.refresh, generator)
+        return machine.free_energy(v).mean() - made
 
     def _raised(self, x: Tensor) -> Tensor:
         """Draw the lower machine's hidden units of all rows, and start the upper one and its chains from them."""
@@ -138,7 +139,7 @@ class DBN(NeuralModel):
         parts = [self.bins.hot(self.bins.classes(part)) for part in x.split(self.chunk)]
         h = torch.cat([_flip(self.lower.up(part), generator) for part in parts])
         self.upper.start(torch.zeros(0, device=x.device), h)
-        self.units = self.upper.independent(self.config.chains, generator)
+        self.units.begin(self.upper.independent(self.config.chains, generator), self.upper.free_energy)
         return h
 
     def _recognised(self, x: Tensor) -> Tensor:

@@ -15,10 +15,12 @@ from models.core.bins import Bins
 from models.core.choices import choose, log_chances
 from models.core.neural import NeuralModel
 from models.core.plan import Objective, Phase, TrainerConfig
+from models.core.population import Population, comb
 from tabular.layout import Reads
 
 WORK = 4_000_000
 BARRED = -1e6
+FRESH = 60
 
 
 class RBM(NeuralModel):
@@ -27,7 +29,7 @@ class RBM(NeuralModel):
     v is a row as one-hot classes, softmax given h. A number enters by its bin (`Bins`: bins are cut where the other
     columns change; inside one the number is normal, cut at its edges), joined with the state that turns it on. v̄ is
     the training rows' mean, so that the gradient is centred. It is that of F(v) - F(v'), F the free energy, with v'
-    from chains that are kept from step to step (persistent contrastive divergence) or start at the batch. Rows are
+    from chains that are kept from step to step and weighed (`Population`), or that start at the batch. Rows are
     drawn by Gibbs sampling, annealed from independent columns and resampled by weight (sequential Monte Carlo);
     conditional draws by annealed Gibbs sampling among what fits the known, without weights: both right in the limit of
     many sweeps. log Z is estimated once, after training, by annealed importance sampling
@@ -52,6 +54,7 @@ class RBM(NeuralModel):
             gibbs: Sweeps of the chains a step.
             persistent: Whether the chains go on from step to step; otherwise they start at the batch.
             chains: Rows in the persistent chains.
+            refresh: Steps after which the chains begin anew, so that errors in the mass of modes do not add up.
             sweeps: Gibbs sweeps of a draw, the first three quarters of them annealed.
             rungs: Temperatures of annealed importance sampling.
         """
@@ -64,18 +67,18 @@ class RBM(NeuralModel):
         gibbs: PositiveInt = 3
         persistent: bool = True
         chains: PositiveInt = 256
+        refresh: PositiveInt = 100
         sweeps: Annotated[int, Field(ge=2)] = 60
         rungs: Annotated[int, Field(ge=2)] = 1000
 
     config: Config
-    chains: Tensor
     log_z: Tensor
 
     def build(self) -> None:
         """Make the machine and its chains."""
         self.bins = Bins(self.layout, self.config.bins)
         self.machine = Machine(self.bins.sizes, 0, self.config.hidden)
-        self.register_buffer("chains", torch.zeros(self.config.chains, self.machine.width))
+        self.chains = Population(self.config.chains, self.machine.width)
         self.register_buffer("log_z", torch.zeros((), dtype=torch.float64))
 
     def prepare(self, x: Tensor) -> None:
@@ -83,7 +86,8 @@ class RBM(NeuralModel):
         self.bins.fit(x)
         codes = self.bins.classes(x)
         self.machine.start(self.bins.log_frequencies(codes), torch.zeros(len(x), 0, device=x.device))
-        self.chains = self.machine.independent(self.config.chains, torch.Generator(x.device).manual_seed(len(x)))
+        rows = self.machine.independent(self.config.chains, torch.Generator(x.device).manual_seed(len(x)))
+        self.chains.begin(rows, self.machine.free_energy)
 
     def phases(self) -> Sequence[Phase]:
         """Return the descent on the rows' classes."""
@@ -91,14 +95,16 @@ class RBM(NeuralModel):
 
     def loss(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return the contrast of free energies whose gradient is that of the likelihood, as the chains estimate it."""
-        units = self.bins.hot(x)
+        units, machine = self.bins.hot(x), self.machine
+        sweeps = self.config.gibbs
+        if self.config.persistent:
+            made = machine.expected(self.chains, sweeps, self.config.refresh, generator)
+            return machine.free_energy(units).mean() - made
         with torch.no_grad():
-            rows = self.chains if self.config.persistent else units
-            for _ in range(self.config.gibbs):
-                rows = self.machine.sweep(rows, generator)
-            if self.config.persistent and self.training:
-                self.chains = rows
-        return self.machine.free_energy(units).mean() - self.machine.free_energy(rows).mean()
+            rows = units
+            for _ in range(sweeps):
+                rows = machine.sweep(rows, generator)
+        return machine.free_energy(units).mean() - machine.free_energy(rows).mean()
 
     def fit(self, x: Matrix, rng: np.random.Generator, monitor: Monitor | None = None) -> Self:
         """Fit to encoded rows, shape (n, D), and estimate log Z."""
@@ -254,9 +260,16 @@ class Machine(nn.Module):
                 weights += (_log_sum(beta * up) - _log_sum(before * up)).double()
                 shares = weights.softmax(0)
                 if beta == 1 or float((shares**2).sum()) > 2 / n:
-                    v, weights = v[_spread(shares, generator)], torch.zeros_like(weights)
+                    v, weights = v[comb(shares, generator)], torch.zeros_like(weights)
             v, before = self.sweep(v, generator, beta, barred), beta
         return v
+
+    def expected(self, chains: Population, sweeps: int, refresh: int, generator: torch.Generator) -> Tensor:
+        """Return the mean free energy of chains that go on, and begin anew by `settle` after so many steps."""
+        if self.training and int(chains.age) >= refresh:
+            with torch.no_grad():
+                chains.begin(self.settle(len(chains.rows), FRESH, generator), self.free_energy)
+        return chains.expected(self.free_energy, lambda v: self.sweep(v, generator), sweeps, generator)
 
     def anneal(self, chains: int, rungs: int, generator: torch.Generator) -> Tensor:
         """Return log-weights of annealed importance sampling, shape (chains,): their mean weight estimates Z.
@@ -278,14 +291,6 @@ class Machine(nn.Module):
         parts = self.bias[: self.entries].split(self.sizes) if self.sizes else []
         total = len(self.offset) * math.log(2) + sum(float(part.logsumexp(0)) for part in parts)
         return total + float(nn.functional.softplus(self.bias[self.entries :]).sum())
-
-
-def _spread(shares: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw as many places as there are shares, shape (n,), in proportion to them, from one random comb, shuffled."""
-    n = len(shares)
-    comb = (torch.arange(n, device=shares.device) + torch.rand(1, generator=generator, device=shares.device)) / n
-    places = torch.searchsorted(shares.cumsum(0), comb.double()).clamp(max=n - 1)
-    return places[torch.randperm(n, generator=generator, device=shares.device)]
 
 
 def _log_sum(up: Tensor) -> Tensor:
