@@ -1,5 +1,6 @@
 """Diffusion of mixed rows: Gaussian noise on numbers, masks on categories, taken away together."""
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -9,14 +10,14 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from models.core.base import Matrix
-from models.core.blocks import Blocks
+from models.core.coarse import Coarse
 from models.core.denoiser import Denoiser
 from models.core.neural import NeuralModel
-from models.core.plan import TrainerConfig
+from models.core.plan import Objective, Phase, TrainerConfig
 from models.core.samplers import ahead, level
 from tabular.layout import Reads
 
-LEAST, MOST = 0.005, 10.0
+LEAST, MOST = 0.02, 10.0
 
 
 class Diffusion(NeuralModel):
@@ -44,18 +45,20 @@ class Diffusion(NeuralModel):
         Attributes:
             hidden: Width of the layers.
             depth: Residual layers.
+            intervals: Intervals of each number.
             given: Share of the training rows with given columns.
             steps: Steps from noise to rows, one call of the network each.
             fresh: Fresh noise in a draw: 0 for none, 1 for the reverse diffusion.
         """
 
         training: TrainerConfig = TrainerConfig(
-            epochs=100, patience=100, validation=0.02, batch_size=512, learning_rate=2e-3, ema=0.998
+            epochs=25, patience=25, validation=0.02, batch_size=256, learning_rate=4e-3, ema=0.998
         )
-        hidden: PositiveInt = 256
-        depth: PositiveInt = 4
+        hidden: PositiveInt = 384
+        depth: PositiveInt = 2
+        intervals: Annotated[int, Field(ge=2)] = 32
         given: Annotated[float, Field(ge=0, le=1)] = 0.15
-        steps: Annotated[int, Field(ge=2)] = 50
+        steps: Annotated[int, Field(ge=2)] = 32
         fresh: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     config: Config
@@ -64,17 +67,23 @@ class Diffusion(NeuralModel):
 
     def build(self) -> None:
         """Make the network."""
-        self.blocks = Blocks(self.layout)
+        self.coarse = Coarse(self.layout, self.config.intervals)
+        self.blocks = self.coarse.target
         numbers, entries = len(self.blocks.reals), len(self.blocks.hots)
-        inputs = 2 * numbers + entries
-        self.network = Denoiser(inputs, numbers + entries, self.config.hidden, self.config.depth, numbers)
+        inputs, active = 2 * numbers + entries, numbers + len(self.blocks.sizes)
+        self.network = Denoiser(inputs, numbers + entries, self.config.hidden, self.config.depth, numbers, active)
         self.register_buffer("frequencies", torch.zeros(entries))
         self.register_buffer("entropy", torch.ones(len(self.blocks.sizes)))
 
     def prepare(self, x: Tensor) -> None:
         """Start from independent categories, and measure how much there is to tell of each."""
-        self.frequencies = self.blocks.log_frequencies(x[:, self.blocks.hots])
+        self.coarse.fit(x)
+        self.frequencies = self.blocks.log_frequencies(self.coarse.split(x)[:, self.blocks.hots])
         self.entropy = self.blocks.entropy(self.frequencies).clamp(min=0.05)
+
+    def phases(self) -> Sequence[Phase]:
+        """Return one phase, on rows whose numbers are split."""
+        return [Phase([Objective("loss", self.loss, list(self.parameters()))], self.coarse.split)]
 
     def loss(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return the mean loss of a row: of numbers the unit-weighted error, of categories the bound over entropy."""
@@ -105,8 +114,8 @@ class Diffusion(NeuralModel):
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw n encoded rows, shape (n, D), from noise."""
-        nothing = torch.zeros(n, self.layout.width, device=self.device)
-        return self._complete(nothing, torch.zeros(self.layout.width, dtype=torch.bool, device=self.device), generator)
+        nothing = torch.zeros(n, self.blocks.width, device=self.device)
+        return self._complete(nothing, torch.zeros(self.blocks.width, dtype=torch.bool, device=self.device), generator)
 
     def sample_given(self, known: Matrix, mask: NDArray[np.bool_], rng: np.random.Generator) -> Matrix:
         """Draw rows given some of their blocks, as exactly as the network has learned it.
@@ -123,8 +132,11 @@ class Diffusion(NeuralModel):
             raise ValueError(f"got {known.shape} and a mask {mask.shape}, wanted (n, {self.layout.width}) and its row")
         rows = np.where(mask, known, 0).astype(np.float32)
         with self.inference(rng) as generator:
-            given = torch.from_numpy(mask).to(self.device)
-            parts = [self._complete(part, given, generator) for part in self.tensor(rows).split(self.chunk)]
+            given = torch.from_numpy(self.coarse.covers(mask)).to(self.device)
+            parts = [
+                self._complete(self.coarse.split(part), given, generator)
+                for part in self.tensor(rows).split(self.chunk)
+            ]
             drawn = self.matrix(torch.cat(parts))
         # A number that its row's drawn state switches off is 0, whatever was said of it; what is known stays.
         return np.where(mask, rows, drawn).astype(np.float32)
@@ -147,7 +159,7 @@ class Diffusion(NeuralModel):
             z = torch.where(given, held, ahead(z, past, around, self.config.fresh, self._noise(z, generator)))
             turn = ((turns < times[step]) & (turns >= times[step + 1])).float()[:, blocks.owner] * (1 - told)
             seen = seen + blocks.draw(logits, generator) * turn
-        return blocks.assemble(z, seen)
+        return self.coarse.join(blocks.assemble(z, seen))
 
     def _turns(self, n: int, generator: torch.Generator) -> Tensor:
         """Return the time before which each category is masked, uniform and evenly apart in a row, shape (n, B)."""

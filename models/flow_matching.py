@@ -1,20 +1,20 @@
 """Variational flow matching: straight paths from noise to rows, by a network that guesses where each path ends."""
 
-import math
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from models.core.blocks import Blocks
+from models.core.coarse import Coarse
 from models.core.denoiser import Denoiser
 from models.core.neural import NeuralModel
-from models.core.plan import TrainerConfig
-from models.core.samplers import level
+from models.core.plan import Objective, Phase, TrainerConfig
+from models.core.samplers import ahead, level
 from tabular.layout import Reads
 
-LEAST, MOST = 0.005, 10.0
+LEAST, MOST = 0.02, 10.0
 
 
 class FlowMatching(NeuralModel):
@@ -37,16 +37,20 @@ class FlowMatching(NeuralModel):
         Attributes:
             hidden: Width of the layers.
             depth: Residual layers.
+            intervals: Intervals of each number.
             steps: Steps along a path, one call of the network each.
+            fresh: Fresh noise in a draw: 0 for the paths themselves, 1 for the diffusion of the same marginals.
             spread: Standard deviation of the noise that one-hot entries start from.
         """
 
         training: TrainerConfig = TrainerConfig(
-            epochs=100, patience=100, validation=0.02, batch_size=512, learning_rate=2e-3, ema=0.998
+            epochs=40, patience=40, validation=0.02, batch_size=256, learning_rate=4e-3, ema=0.998
         )
-        hidden: PositiveInt = 256
-        depth: PositiveInt = 4
-        steps: Annotated[int, Field(ge=2)] = 50
+        hidden: PositiveInt = 384
+        depth: PositiveInt = 2
+        intervals: Annotated[int, Field(ge=2)] = 32
+        steps: Annotated[int, Field(ge=2)] = 32
+        fresh: Annotated[float, Field(ge=0, le=1)] = 1.0
         spread: Annotated[float, Field(gt=0)] = 1.0
 
     config: Config
@@ -55,16 +59,25 @@ class FlowMatching(NeuralModel):
 
     def build(self) -> None:
         """Make the network."""
-        self.blocks = Blocks(self.layout)
+        self.coarse = Coarse(self.layout, self.config.intervals)
+        self.blocks = self.coarse.target
         numbers, entries = len(self.blocks.reals), len(self.blocks.hots)
-        self.network = Denoiser(numbers + entries, numbers + entries, self.config.hidden, self.config.depth, numbers)
+        active = numbers + len(self.blocks.sizes)
+        self.network = Denoiser(
+            numbers + entries, numbers + entries, self.config.hidden, self.config.depth, numbers, active
+        )
         self.register_buffer("frequencies", torch.zeros(entries))
         self.register_buffer("entropy", torch.ones(len(self.blocks.sizes)))
 
     def prepare(self, x: Tensor) -> None:
         """Start from independent categories, and measure how much there is to tell of each."""
-        self.frequencies = self.blocks.log_frequencies(x[:, self.blocks.hots])
+        self.coarse.fit(x)
+        self.frequencies = self.blocks.log_frequencies(self.coarse.split(x)[:, self.blocks.hots])
         self.entropy = self.blocks.entropy(self.frequencies).clamp(min=0.05)
+
+    def phases(self) -> Sequence[Phase]:
+        """Return one phase, on rows whose numbers are split."""
+        return [Phase([Objective("loss", self.loss, list(self.parameters()))], self.coarse.split)]
 
     def loss(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return the mean loss of a row over its columns."""
@@ -88,41 +101,31 @@ class FlowMatching(NeuralModel):
         for a category from its own entries.
         """
         scale = (t**2 + (1 - t) ** 2).sqrt()
-        spread = self.config.spread
-        # Entries at the scale of their noise, whatever the time.
-        seen = torch.cat([moving / scale, entries / ((1 - t) * spread + t)], dim=1)
-        out = self.network(seen, t[:, 0]).float()
+        alone = self.frequencies + entries * t / ((1 - t) * self.config.spread) ** 2
+        # What a category's own entries tell of it, all of it and without their noise.
+        out = self.network(torch.cat([moving / scale, self.blocks.shares(alone)], dim=1), t[:, 0]).float()
         numbers = moving.shape[1]
         mean = moving * t / scale**2 + out[:, :numbers] * (1 - t) / scale
-        return mean, out[:, numbers:] + self.frequencies + entries * t / ((1 - t) * spread) ** 2
+        return mean, out[:, numbers:] + alone
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw n encoded rows, shape (n, D), along the paths."""
-        numbers = len(self.blocks.reals)
-        x = torch.cat(self._starts(n, generator), dim=1)
-        levels = level(torch.linspace(1, 0, self.config.steps, device=self.device), LEAST, MOST)
-        times = [0.0, *(1 / (1 + levels)).tolist()]
+        numbers, steps = len(self.blocks.reals), self.config.steps
+        levels = [*level(torch.linspace(1, 0, steps), LEAST, MOST).tolist(), 0.0]
+        z = torch.cat([torch.zeros(n, numbers, device=self.device), self.frequencies.exp().expand(n, -1)], dim=1)
+        z = z + levels[0] * torch.cat(self._starts(n, generator), dim=1)
         past: list[Tensor] = []
-        for step in range(self.config.steps):
-            t, s = times[step], times[step + 1]
-            mean, logits = self.ends(x[:, :numbers], x[:, numbers:], torch.full((n, 1), t, device=x.device))
+        for step in range(steps):
+            # x_t = t (x₁ + σ x₀) with σ = (1 - t) / t: the solver works on the bracket.
+            t = 1 / (1 + levels[step])
+            mean, logits = self.ends(z[:, :numbers] * t, z[:, numbers:] * t, torch.full((n, 1), t, device=z.device))
             past = [torch.cat([mean, self.blocks.shares(logits)], dim=1), *past[:1]]
-            end = past[0]
-            if step > 1:
-                apart = math.log(odds(s) / odds(t)) / math.log(odds(t) / odds(times[step - 1]))
-                end = end + apart / 2 * (past[0] - past[1])
-            kept = (1 - s) / (1 - t)
-            x = kept * x + (s - kept * t) * end
-        mean, logits = self.ends(x[:, :numbers], x[:, numbers:], torch.full((n, 1), times[-1], device=x.device))
-        return self.blocks.assemble(mean, self.blocks.draw(logits, generator))
+            around = [levels[step + 1], levels[step], levels[step - 1]]
+            z = ahead(z, past, around, self.config.fresh, torch.cat(self._starts(n, generator), dim=1))
+        return self.coarse.join(self.blocks.assemble(mean, self.blocks.draw(logits, generator)))
 
     def _starts(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw where paths start: numbers, shape (n, d), and one-hot entries, shape (n, W)."""
         numbers = torch.randn(n, len(self.blocks.reals), generator=generator, device=self.device)
         entries = torch.randn(n, len(self.blocks.hots), generator=generator, device=self.device)
         return numbers, entries * self.config.spread
-
-
-def odds(t: float) -> float:
-    """Return how far a path is, t : 1 - t."""
-    return t / (1 - t)

@@ -23,12 +23,16 @@ class Denoiser(nn.Module):
         hidden: Width of the layers.
         depth: Residual layers.
         numbers: How many of the inputs, the first ones, are numbers of about unit scale.
+        active: How many of the inputs are far from 0 in a row, None for all: one-hot entries then start as loud as
+            numbers, and the network hears them at once.
     """
 
     frequencies: Tensor
     waves: Tensor
 
-    def __init__(self, inputs: int, outputs: int, hidden: int, depth: int, numbers: int = 0) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, hidden: int, depth: int, numbers: int = 0, active: int | None = None
+    ) -> None:
         super().__init__()
         self.numbers = numbers
         self.register_buffer("waves", math.pi / 4 * 2.0 ** torch.arange(OCTAVES), persistent=False)
@@ -36,6 +40,9 @@ class Denoiser(nn.Module):
         self.register_buffer("frequencies", frequencies, persistent=False)
         self.level = nn.Sequential(nn.Linear(2 * FREQUENCIES, hidden), nn.SiLU(), nn.Linear(hidden, hidden))
         self.first = nn.Linear(inputs + 2 * OCTAVES * numbers, hidden)
+        if active is not None:
+            nn.init.normal_(self.first.weight, std=max(1, active) ** -0.5)
+            nn.init.normal_(self.first.weight[:, inputs:], std=0.3 * max(1, active) ** -0.5)
         self.layers = nn.ModuleList(_Layer(hidden) for _ in range(depth))
         self.norm = nn.LayerNorm(hidden)
         self.last = nn.Linear(hidden, outputs)
