@@ -13,6 +13,7 @@ from tabular.table import Table
 
 PASTED = 0.05
 OF_MODELS: tuple[Question, ...] = ("utility", "bias")
+OF_ROWS = ("bias.group_prevalence", "bias.group_shares", "bias.missingness", "bias.subgroup_fidelity")
 PRIVACY = ("privacy.exact_copies", "privacy.membership_epsilon")
 TRENDS = ("fidelity.pair_trends", "fidelity.worst_pair")
 NOTHING_TO_BREAK = (
@@ -33,7 +34,7 @@ class Kind(NamedTuple):
         metrics: The metrics whose gates are asked; None for all that count.
         make: Puts the rows in the place of the synthetic ones.
         of_model: Whether the rows depend on the synthetic ones, so that each model has its own.
-        learned: The same for the questions that models are trained for, `OF_MODELS`; None where it is the same.
+        learned: The same for metrics that train models: those of `OF_MODELS` but `OF_ROWS`; None where it is the same.
     """
 
     name: str
@@ -45,9 +46,9 @@ class Kind(NamedTuple):
     of_model: bool = False
     learned: Make | None = None
 
-    def rows(self, question: str) -> tuple[tuple[str, ...], Make]:
-        """Return the name of the rows that a question is put to, and what puts them there."""
-        if self.learned is None or question not in OF_MODELS:
+    def rows(self, metric: str) -> tuple[tuple[str, ...], Make]:
+        """Return the name of the rows that a metric, named `question.name`, is put to, and what puts them there."""
+        if self.learned is None or metric.split(".")[0] not in OF_MODELS or metric in OF_ROWS:
             return (self.name,), self.make
         return (self.name, "learned"), self.learned
 

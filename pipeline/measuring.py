@@ -82,7 +82,7 @@ class Bench:
 
     def _control(self, kind: Kind, name: str, evidence: Evidence, progress: "_Progress") -> Future[Estimate]:
         """Return the answer of one metric on a control's rows, which may still be under way."""
-        rows, make = kind.rows(name.split(".")[0])
+        rows, make = kind.rows(name)
         with self._lock:
             if rows not in self._made:
                 try:

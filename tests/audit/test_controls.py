@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audit.controls import CONTROLS, OF_MODELS, PASTED, Make, copy, dealt, fresh, paste, shuffled
+from audit.controls import CONTROLS, OF_MODELS, OF_ROWS, PASTED, Make, copy, dealt, fresh, paste, shuffled
 from audit.core import QUESTIONS, Declared, Evidence, NotComputable
+from pipeline.registry import metrics
 from tests.audit.conftest import Real, with_units
 
 
@@ -43,9 +44,12 @@ def test_models_learn_from_a_third_of_all_real_rows_as_if_synthetic(real: Real, 
 
 
 def test_only_what_models_learn_from_is_dealt_anew(real: Real) -> None:
-    made = {question: {kind.name: kind.rows(question)[1] for kind in CONTROLS} for question in QUESTIONS}
-    assert {question for question, kinds in made.items() if kinds["fresh"] is dealt} == set(OF_MODELS)
-    assert all(kinds["fresh"] is fresh for question, kinds in made.items() if question not in OF_MODELS)
+    made = {name: {kind.name: kind.rows(name)[1] for kind in CONTROLS} for name in metrics()}
+    assert set(OF_ROWS) <= set(made)
+    assert set(OF_MODELS) <= set(QUESTIONS)
+    for name, kinds in made.items():
+        learns = name.split(".")[0] in OF_MODELS and name not in OF_ROWS
+        assert kinds["fresh"] is (dealt if learns else fresh), name
     assert all(kinds["copy"] is copy for kinds in made.values())
 
 
