@@ -42,6 +42,7 @@ def python_of(tool: str, pinned: Path | None = None, removed: tuple[str, ...] = 
     if made.exists() and made.read_text(encoding="utf-8") == stamp:
         return home / "bin" / "python", None
     home.mkdir(parents=True, exist_ok=True)
+    PLACE.mkdir(parents=True, exist_ok=True)
     (PLACE.parent / ".gitignore").write_text("*\n", encoding="utf-8")
     log = PLACE / f"{tool}.log"
     pip = [str(home / "bin" / "python"), "-m", "pip"]
