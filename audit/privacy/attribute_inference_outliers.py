@@ -13,6 +13,10 @@ from audit.inference import Asked, Inference, Mask, Try, inference, unattacked
 from audit.intervals import LEVEL
 from audit.subsets import ISOLATION, Subset, Subsets, subsets
 
+# A release has other rows than the control, and more: what is hardly ever guessed from these may be guessed from those,
+# and then varies by more than the control shows.
+SELDOM = 0.9
+
 
 class Look(NamedTuple):
     """One attack on one secret in one subset, by what is known before the synthetic rows are looked at.
@@ -134,10 +138,9 @@ class AttributeInferenceOutliers(Metric):
             return []
         looks = []
         for tried in tries:
-            # Half a guess more on either side: where all are missed, chance has not shown its width.
-            missed = (float((~tried.control[of]).mean()) * sum(sizes) + 0.5) / (sum(sizes) + 1)
+            missed = 1 - float(tried.control[of].mean())
             told = learnable(missed, sizes[1], self.config.known)
-            looks.append(Look(subset, tried, of, sizes, error(missed, sizes) if told else np.inf))
+            looks.append(Look(subset, tried, of, sizes, error(min(missed, SELDOM), sizes) if told else np.inf))
         return looks
 
     def _found(self, judged: Sequence[tuple[Look, int]], member: Mask) -> list[Found]:
@@ -183,7 +186,7 @@ class AttributeInferenceOutliers(Metric):
             "non_members": int(sides[1].sum()),
             "right_of_members": members,
             "right_of_others": others,
-            "note": "beyond the margin" if self._fails(found) else None if found.held else "too few misses to show",
+            "note": "beyond the margin" if self._fails(found) else None if found.held else "too uncertain to show",
         }
 
     def _power(self, found: Sequence[Found]) -> str:
@@ -192,7 +195,7 @@ class AttributeInferenceOutliers(Metric):
         held = sum(each.held for each in found)
         return (
             f"Among isolated rows {alone}. {held} of {len(found)} estimates are held to at most "
-            f"{self.config.margin:g}; the others have too few misses, and fail only where their "
+            f"{self.config.margin:g}; the others are too uncertain, and fail only where their "
             f"lower bound lies beyond it."
         )
 

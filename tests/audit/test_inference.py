@@ -135,6 +135,14 @@ def test_groups_too_small_are_listed_and_the_best_measured_is_held_where_none_is
     assert sentence(found.power or "", frozenset()) == found.power
 
 
+def test_what_is_hardly_ever_guessed_of_few_rows_is_not_held() -> None:
+    """From more rows than the control has, it may be guessed more often, and varies by more than the control shows."""
+    column, group = simulated().small
+    rows = [row for row in look(simulated().fresh).detail if row.get("group") == group and row["secret"] == column]
+    seldom = [row for row in rows if float(row["right_of_others"] or 0) < 0.1]
+    assert seldom and {row["note"] for row in seldom} == {"too uncertain to show"}
+
+
 def test_where_nothing_is_left_to_learn_there_is_no_value() -> None:
     real = simulated()
     schema = Schema(columns=(real.train.schema["city"], real.train.schema["region"]))
