@@ -1,6 +1,7 @@
 """Score-based model: ∇ log p of rows under every amount of noise, followed back from noise to rows."""
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -10,11 +11,11 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from models.core.base import Matrix
-from models.core.blocks import Blocks
+from models.core.coarse import Coarse
 from models.core.denoiser import Denoiser
 from models.core.langevin import annealed_langevin, predictor_corrector
 from models.core.neural import NeuralModel
-from models.core.plan import TrainerConfig
+from models.core.plan import Objective, Phase, TrainerConfig
 from models.core.samplers import ahead
 from tabular.layout import Reads
 
@@ -24,12 +25,13 @@ MOST_EXACT = 48
 class ScoreBased(NeuralModel):
     r"""The variance-exploding diffusion dx = √(dσ²/dt) dw, undone by its score s(x; σ) = (E[x₀ | x] - x) / σ².
 
-    One-hot entries are relaxed to real coordinates. The network gives E[x₀ | x]: for numbers a mean (squared error,
-    preconditioned for unit variance), for a category a softmax over its corners, which is the form of the exact
-    answer (cross-entropy over the category's entropy); both are denoising score matching. Rows are drawn from σ = most
-    to least by predictor and corrector, by annealed Langevin dynamics, or by the probability-flow equation, and each
-    category by its softmax at the end. `log_density` integrates that equation for the density of relaxed rows under
-    the least noise; it is no probability of categories, so this family gives no bits a row.
+    A number is an interval and a place in it; one-hot entries are relaxed to real coordinates. The network gives
+    E[x₀ | x]: of numbers a mean (squared error, preconditioned for unit variance), of a category a softmax over its
+    corners, which is the form of the exact answer (cross-entropy over the category's entropy); both are denoising score
+    matching. Rows are drawn from σ = most to least by predictor and corrector, by annealed Langevin dynamics, or by the
+    probability-flow equation, and each category by its softmax at the end. `log_density` integrates that equation for
+    the density of relaxed rows under the least noise; it is no probability of categories, so this family gives no bits
+    a row. With one interval it is the density of the numbers themselves.
 
     Song, Sohl-Dickstein, Kingma, Kumar, Ermon & Poole, Score-based generative modeling through stochastic differential
     equations, 2021, arXiv:2011.13456. Denoising: Vincent, 2011, doi:10.1162/NECO_a_00142.
@@ -43,6 +45,7 @@ class ScoreBased(NeuralModel):
         Attributes:
             hidden: Width of the layers.
             depth: Residual layers.
+            intervals: Intervals of each number; 1 leaves numbers whole.
             least: Smallest noise, in standard deviations of a number.
             most: Largest noise.
             sampler: `predictor_corrector`, `langevin` or `ode` (the probability-flow equation).
@@ -52,10 +55,11 @@ class ScoreBased(NeuralModel):
         """
 
         training: TrainerConfig = TrainerConfig(
-            epochs=100, patience=100, validation=0.02, batch_size=512, learning_rate=2e-3, ema=0.998
+            epochs=40, patience=40, validation=0.02, batch_size=256, learning_rate=4e-3, ema=0.998
         )
-        hidden: PositiveInt = 256
-        depth: PositiveInt = 4
+        hidden: PositiveInt = 384
+        depth: PositiveInt = 2
+        intervals: PositiveInt = 32
         least: PositiveFloat = 0.01
         most: PositiveFloat = 20.0
         sampler: Literal["predictor_corrector", "langevin", "ode"] = "predictor_corrector"
@@ -69,18 +73,23 @@ class ScoreBased(NeuralModel):
 
     def build(self) -> None:
         """Make the network."""
-        self.blocks = Blocks(self.layout)
+        self.coarse = Coarse(self.layout, self.config.intervals)
+        self.blocks = self.coarse.target
         self.numbers = len(self.blocks.reals)
-        width = self.numbers + len(self.blocks.hots)
-        self.network = Denoiser(width, width, self.config.hidden, self.config.depth)
+        width, active = self.numbers + len(self.blocks.hots), self.numbers + len(self.blocks.sizes)
+        self.network = Denoiser(width, width, self.config.hidden, self.config.depth, self.numbers, active)
         self.register_buffer("frequencies", torch.zeros(len(self.blocks.hots)))
         self.register_buffer("entropy", torch.ones(len(self.blocks.sizes)))
 
     def prepare(self, x: Tensor) -> None:
         """Start from independent categories, and measure how much there is to tell of each."""
-        self.frequencies = self.blocks.log_frequencies(x[:, self.blocks.hots])
-        terms = -self.frequencies * self.frequencies.exp()
-        self.entropy = torch.zeros_like(self.entropy).index_add(0, self.blocks.owner, terms).clamp(min=0.05)
+        self.coarse.fit(x)
+        self.frequencies = self.blocks.log_frequencies(self.coarse.split(x)[:, self.blocks.hots])
+        self.entropy = self.blocks.entropy(self.frequencies).clamp(min=0.05)
+
+    def phases(self) -> Sequence[Phase]:
+        """Return one phase, on rows whose numbers are split."""
+        return [Phase([Objective("loss", self.loss, list(self.parameters()))], self.coarse.split)]
 
     def loss(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return the mean loss of a row over its columns, noise even in its logarithm."""
@@ -88,11 +97,11 @@ class ScoreBased(NeuralModel):
         # One stratified draw of the noise level a row keeps the loss quiet.
         place = (torch.arange(n, device=x.device) + torch.rand(n, generator=generator, device=x.device)) / n
         sigma = self._level(place)[:, None]
-        rows = self._relaxed(x)
+        rows = self._relaxed(x, generator)
         noisy = rows + sigma * torch.randn(rows.shape, generator=generator, device=x.device)
         mean, logits = self._ends(noisy, sigma)
         real, hot = rows[:, : self.numbers], rows[:, self.numbers :]
-        error = ((mean - real) ** 2 * (sigma**2 + 1) / sigma**2 * self.blocks.on(x)).sum(1)
+        error = ((mean - real) ** 2 * (sigma**2 + 1) / sigma**2).sum(1)
         surprise = (self.blocks.entropies(logits, hot) / self.entropy).sum(1)
         return (error + surprise).mean() / max(1, len(self.blocks.sizes) + self.numbers)
 
@@ -114,7 +123,7 @@ class ScoreBased(NeuralModel):
             ratio = 0.1 if self.config.ratio is None else self.config.ratio
             x = predictor_corrector(self.score, x, levels, ratio, generator)
         mean, logits = self._ends(x, levels[-1:].expand(n)[:, None])
-        return self.blocks.assemble(mean, self.blocks.draw(logits, generator))
+        return self.coarse.join(self.blocks.assemble(mean, self.blocks.draw(logits, generator)))
 
     def _flowed(self, x: Tensor, levels: list[float]) -> Tensor:
         """Follow the probability-flow equation from relaxed rows at the first level to the last."""
@@ -137,7 +146,7 @@ class ScoreBased(NeuralModel):
             probes: Random signs a row, of the estimate alone.
         """
         with self.inference(rng) as generator:
-            rows = self._relaxed(self.tensor(x))
+            rows = self._relaxed(self.coarse.split(self.tensor(x)), generator)
             parts = [self._integrate(part, probes, generator) for part in rows.split(1024)]
             return torch.cat(parts).cpu().numpy()
 
@@ -170,8 +179,8 @@ class ScoreBased(NeuralModel):
         traces = [(pull * each).sum(1) for pull, each in zip(pulls, directions, strict=True)]
         return value.detach(), torch.stack(traces).sum(0) / (1 if exact else probes)
 
-    def _relaxed(self, x: Tensor) -> Tensor:
-        return torch.cat([x[:, self.blocks.reals], x[:, self.blocks.hots]], dim=1)
+    def _relaxed(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        return torch.cat([self.blocks.filled(x, generator), x[:, self.blocks.hots]], dim=1)
 
     def _level(self, place: Tensor) -> Tensor:
         """Return noise levels at places in [0, 1], even in the logarithm."""
@@ -185,8 +194,8 @@ class ScoreBased(NeuralModel):
     def _ends(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Return means of numbers, shape (n, d), and logits of entries, shape (n, W), without the noise."""
         total = (sigma**2 + 1).sqrt()
-        out = self.network(x / total, sigma[:, 0].log() / 4).float()
-        mean = x[:, : self.numbers] / total**2 + out[:, : self.numbers] * sigma / total
+        numbers, entries = x[:, : self.numbers] / total, x[:, self.numbers :]
         # Between corners of one block the noise itself tells: log N(x; corner, σ²) up to what all corners share.
-        told = x[:, self.numbers :] / sigma.clamp(min=0.1) ** 2
-        return mean, out[:, self.numbers :] + self.frequencies + told
+        alone = self.frequencies + entries / sigma**2
+        out = self.network(torch.cat([numbers, self.blocks.shares(alone)], dim=1), sigma[:, 0].log() / 4).float()
+        return numbers / total + out[:, : self.numbers] * sigma / total, out[:, self.numbers :] + alone

@@ -23,7 +23,7 @@ class Coarse(nn.Module):
     Half of the cuts are where they tell most of the other columns, found as a tree would find them; the rest halve the
     fullest intervals. So a network learns what depends on what by cross-entropy, edges included, and only little is
     left to the places: within an interval they are standard normal where the column is. A number that means nothing
-    lies in the first interval.
+    lies in the first interval. With one interval there is no block: numbers stay whole.
 
     The idea of rough classes first, then places: Cascaded flow matching for heterogeneous tabular data (TabCascade),
     2026, arXiv:2601.22816.
@@ -38,11 +38,12 @@ class Coarse(nn.Module):
         super().__init__()
         self.source = Blocks(layout)
         self.intervals = intervals
+        self.rough = intervals if intervals > 1 else 0
         placed: list[Block] = []
         moved: dict[int, int] = {}
         start = 0
         for block in layout.blocks:
-            if block.kind == "real":
+            if block.kind == "real" and self.rough:
                 rough = Block(
                     column=block.column,
                     part=f"{block.part} rough",
@@ -85,15 +86,16 @@ class Coarse(nn.Module):
         out = torch.zeros(len(x), self.layout.width, device=x.device)
         out[:, self.copies] = x[:, self.source.hots]
         out[:, self.target.reals] = place
-        for at, to in enumerate(self.target.reals.tolist()):
-            out.scatter_(1, to - self.intervals + rank[:, at : at + 1], 1.0)
+        for at, to in enumerate(self.target.reals.tolist() if self.rough else []):
+            out.scatter_(1, to - self.rough + rank[:, at : at + 1], 1.0)
         return out
 
     def join(self, x: Tensor) -> Tensor:
         """Put the numbers of rows, shape (n, D'), together again, shape (n, D)."""
         places = self.target.reals.tolist()
-        ranks = [x[:, to - self.intervals : to].argmax(1) for to in places]
-        rank = torch.stack(ranks, dim=1) if ranks else torch.zeros(len(x), 0, dtype=torch.int64, device=x.device)
+        ranks = [x[:, to - self.rough : to].argmax(1) for to in places if self.rough]
+        nothing = torch.zeros(len(x), len(places), dtype=torch.int64, device=x.device)
+        rank = torch.stack(ranks, dim=1) if ranks else nothing
         low, high = self._ends(rank)
         share = low + (high - low) * torch.special.ndtr(x[:, self.target.reals].double())
         real = torch.special.ndtri(share.clamp(CLIP, 1 - CLIP)).float()
@@ -104,13 +106,13 @@ class Coarse(nn.Module):
         out = np.zeros(self.layout.width, dtype=bool)
         out[self.copies] = mask[self.source.hots.cpu().numpy()]
         for at, to in zip(self.source.reals.tolist(), self.target.reals.tolist(), strict=True):
-            out[to - self.intervals : to + 1] = mask[at]
+            out[to - self.rough : to + 1] = mask[at]
         return out
 
     def _ends(self, rank: Tensor) -> tuple[Tensor, Tensor]:
         """Return the standard normal probabilities below an interval's two ends, shape (n, d) each."""
         edges = self.edges.double()
-        infinite = torch.full_like(edges[:, :1], torch.inf)
+        infinite = edges.new_full((len(edges), 1), torch.inf)
         levels = torch.special.ndtr(torch.cat([-infinite, edges, infinite], dim=1))
         column = torch.arange(len(edges), device=rank.device)
         return levels[column, rank], levels[column, rank + 1]

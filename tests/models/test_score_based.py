@@ -23,7 +23,7 @@ COVARIANCE = np.array([[1.0, 0.8], [0.8, 1.0]])
 
 def _model(layout, sampler="predictor_corrector", **training):
     config = {"training": {"epochs": 12, "validation": 0.0, "batch_size": 128, "ema": 0.99, **training}}
-    config |= {"hidden": 64, "depth": 2, "device": "cpu", "sampler": sampler}
+    config |= {"hidden": 64, "depth": 2, "device": "cpu", "sampler": sampler, "intervals": 1}
     return ScoreBased(ScoreBased.Config.model_validate(config), layout)
 
 
