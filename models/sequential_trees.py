@@ -44,7 +44,8 @@ class SequentialTrees(GenerativeModel):
     in the leaf, or with probability s / (n_leaf + s) of a row in the branch above (`models.core.cart`), at last of
     the margin. Splits explain more of a number than its mean: its rank, two waves of its rank, which see spread and
     skew, and its heavy values; and of a class the indicators of the most frequent ones, which is Gini's criterion.
-    Classes are put in an order for each child, spikes of a number between its bins (`models.core.places`).
+    Classes are put in an order for each child; spikes of a number lie between its bins, missing values where their
+    rows say (`models.core.places`).
 
     The density is exact. Conditional draws are exact where the known blocks come first; otherwise by likelihood
     weighting: each row draws `particles` proposals, weighs them by the probability of what is known, keeps one in
@@ -191,14 +192,16 @@ class SequentialTrees(GenerativeModel):
         lines: list[Floats] = []
         ranks = np.column_stack([_ranks(codes[:, block]) - HALF for block in range(len(self._sizes))])
         for block, size in enumerate(self._sizes):
-            bins, column = size, self.layout.blocks[block].column
-            if block + 1 < len(self._sizes) and self._part(block + 1) == "fine":
-                # What has a fine part is a bin; spikes and missing values have none, and follow the bins.
-                bins = int(codes[codes[:, block + 1] > 0, block].max(initial=-1)) + 1 or size
+            own = self.layout.blocks[block]
             others = [
-                j for j, other in enumerate(self.layout.blocks) if other.column != column and self._part(j) != "fine"
+                j
+                for j, other in enumerate(self.layout.blocks)
+                if other.column != own.column and self._part(j) != "fine"
             ]
-            lines.append(among(codes[:, block], size, bins, ranks[:, others[:MOST_INPUTS]]))
+            places = np.arange(size) if own.places is None else own.places
+            lines.append(
+                among(codes[:, block], np.asarray(places, dtype=np.float64), size, ranks[:, others[:MOST_INPUTS]])
+            )
         return lines
 
     def _inputs(self, codes: Codes, places: Sequence[Floats]) -> Matrix:

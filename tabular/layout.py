@@ -21,6 +21,9 @@ class Block(BaseModel):
         cardinality: Number of classes of a `one_hot` or `code` block; 1 for `real`.
         when: For a `real` block: the matrix column that must be 1 for this number to mean anything
             (elsewhere it holds 0); None where it always does.
+        places: For a `code` block: where the classes lie on the line of the values that they stand for, bins at whole
+            numbers; a last class beyond these, a missing value, lies nowhere. None where classes rise with their
+            codes, or stand for no numbers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +35,7 @@ class Block(BaseModel):
     kind: BlockKind
     cardinality: int = 1
     when: int | None = None
+    places: tuple[float, ...] | None = None
 
     @property
     def width(self) -> int:

@@ -8,38 +8,38 @@ Floats = NDArray[np.float64]
 
 RIDGE = 1.0
 SHRINK = 5.0
+LEAST = 1e-9
+BESIDE = 1e-3
 
 
-def among(codes: Codes, size: int, bins: int, others: Floats) -> Floats:
-    """Place the codes of a number: bins at their own number, spikes beside the bin that goes with the same rows.
+def among(codes: Codes, places: Floats, size: int, others: Floats) -> Floats:
+    """Place the codes of a number: as they are given, or next to the code that goes with the same rows.
 
-    What the other columns say of the bin of a row is a linear regression; a spike lies where bins are said the same
-    of as the spike's rows. Spikes rise with their codes; the last code may be a missing value, and rises with none.
+    What the other columns say of the place of a row is a linear regression; a code without a place lies where they say
+    the same of the rows of codes that have one.
 
     Args:
         codes: Code of each row, shape (n,).
-        size: Number of codes: bins first, then spikes.
-        bins: Number of bins.
+        places: Places of the first codes, shape (known,).
+        size: Number of codes.
         others: Further columns' ranks, about centred, shape (n, d).
 
     Returns:
         Place of each code, shape (size,).
     """
-    place = np.arange(size, dtype=np.float64)
-    regular = codes < bins
-    if bins == size or regular.sum() < 2 or not others.shape[1]:
-        return place
+    known = codes < len(places)
+    whole = np.append(places, np.full(size - len(places), places.max(initial=0.0) + 1))
+    if len(places) == size or known.sum() < 2 or not others.shape[1]:
+        return whole
     z = np.column_stack([others, others**2, np.ones(len(others))])
-    inside = z[regular]
-    gram = inside.T @ inside + RIDGE * np.eye(z.shape[1])
-    said = z @ np.linalg.solve(gram, inside.T @ codes[regular].astype(np.float64))
+    inside = z[known]
+    said = z @ np.linalg.solve(inside.T @ inside + RIDGE * np.eye(z.shape[1]), inside.T @ places[codes[known]])
     counts = np.bincount(codes, minlength=size).astype(np.float64)
     mean = np.bincount(codes, said, minlength=size) / np.maximum(counts, 1)
-    curve = rising(mean[:bins], counts[:bins] + 1e-9)
-    spike = rising(mean[bins : size - 1], counts[bins : size - 1] + 1e-9)
-    at = np.searchsorted(curve, np.append(spike, mean[size - 1])) - 0.5
-    place[bins:] = at + np.arange(1, size - bins + 1) / (2 * (size - bins + 1))
-    return place
+    order = np.argsort(places, kind="stable")
+    at = np.searchsorted(rising(mean[order], counts[order] + LEAST), mean[len(places) :])
+    whole[len(places) :] = np.append(places[order], places.max() + 1)[at] - BESIDE
+    return whole
 
 
 def by_target(codes: Codes, size: int, y: Floats) -> Floats:

@@ -43,8 +43,17 @@ class NumberCodes(Encoder):
     def blocks(self) -> tuple[Block, ...]:
         """Return the coarse block, and the fine one where it tells anything."""
         sizes = [("coarse", self._bins + len(self.spikes) + self.missing), ("fine", int(self._counts.max(initial=1)))]
+        rising = not (self._bins and len(self.spikes)) and not self.missing
         return tuple(
-            Block(column=self.column.name, part=part, start=i, stop=i + 1, kind="code", cardinality=size)
+            Block(
+                column=self.column.name,
+                part=part,
+                start=i,
+                stop=i + 1,
+                kind="code",
+                cardinality=size,
+                places=None if rising or part == "fine" else self._places(),
+            )
             for i, (part, size) in enumerate(sizes)
             if part == "coarse" or size > 1
         )
@@ -97,6 +106,18 @@ class NumberCodes(Encoder):
         self.missing = bool(arrays["missing"][0])
         self.cells = Cells.from_state(arrays)
         return self._settle()
+
+    def _places(self) -> tuple[float, ...]:
+        """Return where bins and spikes lie: a spike between two cells of a bin, whose cells are even steps apart."""
+        bins, spikes = np.arange(self._bins, dtype=np.float64), np.arange(len(self.spikes), dtype=np.float64)
+        if self._bins:
+            cell = self.cells.find(self.spikes)
+            below = self.spikes <= self.cells.lows[cell]
+            gap = 2 * cell + ~below
+            share = (np.arange(len(gap)) - np.searchsorted(gap, gap) + 1) / (np.bincount(gap)[gap] + 1)
+            step = (cell - self._first[self._bin[cell]] + share / 2 - below / 2) / self._counts.max()
+            spikes = self._bin[cell] + step
+        return tuple(np.round(np.append(bins, spikes), 6).tolist())
 
     def _settle(self) -> Self:
         """Gather the cells into coarse bins of equal shares: about twice as many as the cells in each."""

@@ -118,19 +118,20 @@ def test_backing_off_is_the_formula():
     assert tree.prob(leaf, np.arange(4), np.full(4, 0.25), 0.5) == pytest.approx(wanted, abs=1e-12)
 
 
-def test_classes_are_ordered_by_what_they_say_and_spikes_lie_between_their_bins():
+def test_classes_are_ordered_by_what_they_say_and_missing_values_lie_where_their_rows_are():
     rng = np.random.default_rng(0)
     hidden = rng.random(20_000)
     classes = np.array([3, 0, 4, 1, 2])[(hidden * 5).astype(int)]
     order = by_target(classes, 5, hidden[:, None])
     assert order.tolist() in ([1, 3, 4, 0, 2], [3, 1, 0, 4, 2])
-    bins = (hidden * 20).astype(int)
-    bins[(hidden > 0.4) & (hidden < 0.42)] = 20
-    bins[(hidden > 0.8) & (hidden < 0.82)] = 21
-    place = among(bins, 23, 20, (hidden + 0.05 * rng.normal(size=20_000))[:, None] - 0.5)
-    assert 6.4 < place[20] < 9.6
-    assert 14.4 < place[21] < 17.6
-    assert (place[:20] == np.arange(20)).all()
+    codes = np.minimum((hidden * 20).astype(int), 18)
+    codes[(hidden > 0.5) & (hidden < 0.55)] = 19
+    places = np.append(np.arange(18.0), 7.5)
+    codes[(hidden > 0.38) & (hidden < 0.4)] = 18
+    codes[(hidden > 0.7) & (hidden < 0.72)] = 19
+    placed = among(codes, places, 20, (hidden + 0.05 * rng.normal(size=20_000))[:, None] - 0.5)
+    assert (placed[:19] == places).all()
+    assert 9 < placed[19] < 13
 
 
 def test_wrong_codes_are_refused_by_name():
