@@ -28,8 +28,8 @@ class ScoreBased(NeuralModel):
     A number is an interval and a place in it; one-hot entries are relaxed to real coordinates. The network gives
     E[x₀ | x]: of numbers a mean (squared error, preconditioned for unit variance), of a category a softmax over its
     corners, which is the form of the exact answer (cross-entropy over the category's entropy); both are denoising score
-    matching. Rows are drawn from σ = most to least by predictor and corrector, by annealed Langevin dynamics, or by the
-    probability-flow equation, and each category by its softmax at the end. `log_density` integrates that equation for
+    matching. Rows are drawn from σ = most to least by the probability-flow equation, by predictor and corrector, or by
+    annealed Langevin dynamics, and each category by its softmax at the end. `log_density` integrates that equation for
     the density of relaxed rows under the least noise; it is no probability of categories, so this family gives no bits
     a row. With one interval it is the density of the numbers themselves.
 
@@ -48,7 +48,7 @@ class ScoreBased(NeuralModel):
             intervals: Intervals of each number; 1 leaves numbers whole.
             least: Smallest noise, in standard deviations of a number.
             most: Largest noise.
-            sampler: `predictor_corrector`, `langevin` or `ode` (the probability-flow equation).
+            sampler: `ode` (the probability-flow equation), `predictor_corrector` or `langevin`.
             levels: Noise levels of a draw.
             ratio: Signal to noise of a Langevin step; None for 0.1 of the corrector, 0.4 of `langevin` alone.
             repeats: Langevin steps a level, of `langevin` alone.
@@ -62,8 +62,8 @@ class ScoreBased(NeuralModel):
         intervals: PositiveInt = 32
         least: PositiveFloat = 0.01
         most: PositiveFloat = 20.0
-        sampler: Literal["predictor_corrector", "langevin", "ode"] = "predictor_corrector"
-        levels: Annotated[int, Field(ge=2)] = 60
+        sampler: Literal["ode", "predictor_corrector", "langevin"] = "ode"
+        levels: Annotated[int, Field(ge=2)] = 40
         ratio: Annotated[float, Field(ge=0)] | None = None
         repeats: PositiveInt = 10
 
