@@ -174,7 +174,7 @@ class Columns:
         ranks = orders([inverse for _, inverse, _ in found], rng)
         self.columns = tuple(
             Column(blocks, cells.astype(np.int64), counts.astype(np.float64), _groups(counts, rank))
-            for blocks, (cells, _, counts), rank in zip(self.parts, found, ranks, strict=True)
+            for blocks, (cells, _, counts), rank in zip(self.parts, found, map(_placed, self.parts, ranks), strict=True)
         )
         return self
 
@@ -242,6 +242,14 @@ class Columns:
             loaded.append(Column(blocks, cells.astype(np.int64), counts.astype(np.float64), group.astype(np.int64)))
         self.columns = tuple(loaded)
         return self
+
+
+def _placed(blocks: tuple[Block, ...], rank: Codes) -> Codes:
+    """Return the places of a column's cells, shape (m,): those of a number cut into fine cells stay where they are.
+
+    Such a cell holds some ten rows: an order by what these say scatters neighbours over groups that then have no place.
+    """
+    return np.arange(len(rank), dtype=np.int64) if blocks[-1].part == "fine" else rank
 
 
 def _groups(counts: NDArray[np.int64], rank: Codes) -> Codes:

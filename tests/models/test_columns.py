@@ -78,6 +78,20 @@ def test_a_shuffled_order_is_found_again():
     assert (found == np.arange(9)).all() or (found == np.arange(9)[::-1]).all()
 
 
+def test_a_number_of_many_values_keeps_its_neighbours_where_its_middle_says_the_most():
+    rng = np.random.default_rng(0)
+    value = rng.random(4_000)
+    cell = np.floor(400 * value).astype(int)
+    x = np.column_stack([cell // 4, cell % 4, np.abs(value - 0.5) + 0.1 * rng.random(4_000) > 0.3]).astype(np.float32)
+    parts = (("number", "coarse", 100), ("number", "fine", 4), ("sign", "class", 2))
+    blocks = (
+        Block(column=name, part=part, start=i, stop=i + 1, kind="code", cardinality=size)
+        for i, (name, part, size) in enumerate(parts)
+    )
+    column = Columns(Layout(reads="codes", blocks=tuple(blocks))).fit(x, rng).columns[0]
+    assert (np.diff(column.group) >= 0).all()
+
+
 def test_columns_without_dependence_keep_their_order():
     rng = np.random.default_rng(0)
     x = rng.integers(0, 200, (2_000, 4))
