@@ -26,6 +26,7 @@ from tabular.layout import Layout
 
 GRID = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)
 PATIENCE = 2
+ENOUGH = 16
 WORK = 1e11
 
 
@@ -48,8 +49,8 @@ class GMM(GenerativeModel):
         """Size of the mixture and when to stop.
 
         Attributes:
-            components: K; `auto` raises it until the Bayesian information criterion, counting the categories
-                that a component holds, has twice been no better, or about half a minute of work is done.
+            components: K; `auto` raises it to 16 at least, and until the Bayesian information criterion, counting the
+                categories that a component holds, has twice been no better, or about half a minute of work is done.
             covariance: Of the real blocks within a component; `auto` is `full` where there are at most 64 patterns of
                 which numbers mean something, and otherwise full only among the numbers that always do.
             rows: Most rows that the fit looks at; a random choice where there are more.
@@ -172,7 +173,8 @@ class GMM(GenerativeModel):
             spent += steps * effort
             bic = self._parameters(mixture, len(real)) * float(np.log(len(real))) - 2 * log_likelihood
             worse = 0 if bic < best else worse + 1
-            if worse == PATIENCE:
+            # Few components may gain nothing where many do: a board's fields have neither a centre nor a slope.
+            if worse >= PATIENCE and size >= ENOUGH:
                 break
             if worse:
                 continue

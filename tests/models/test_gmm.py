@@ -55,6 +55,15 @@ def test_finds_three_components():
     assert state["chances"][order] == pytest.approx(np.hstack([0.9 * np.eye(3), np.full((3, 1), 0.1)]), abs=0.03)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_fields_of_which_a_few_components_see_nothing_are_found(seed):
+    rng = np.random.default_rng(seed)
+    column, half = rng.integers(0, 4, 3_000), rng.integers(0, 2, 3_000)
+    places = np.column_stack([column, 2 * half + column % 2]) + rng.random((3_000, 2))
+    drawn = _fit(norm.ppf(places / 4).astype(np.float32), TWO, seed).sample(3_000, rng)
+    assert (np.floor(4 * norm.cdf(drawn)).sum(axis=1) % 2 == 0).mean() > 0.7  # of independent columns half
+
+
 def test_rows_look_like_the_rows_it_saw():
     rng = np.random.default_rng(0)
     x = _three(6_000, rng)
