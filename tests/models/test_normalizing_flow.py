@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from models.normalizing_flow import NormalizingFlow
 from tabular.layout import Block, Layout
@@ -69,6 +70,30 @@ def test_all_eight_modes_are_found_and_little_lies_between_them(ring):
     independent = np.outer(real.reshape(14, 14).sum(1), real.reshape(14, 14).sum(0)).ravel()
     assert 0.5 * np.abs(real - made).sum() < 0.45 * 0.5 * np.abs(real - independent).sum()
     assert (made[real > 0.01] > 0).all()
+
+
+def test_rows_lead_back_to_the_noise_that_they_were_drawn_from():
+    model = NormalizingFlow(_config(), MIXED)
+    model._build(0)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.normal_(0, 0.3, generator=generator)
+        model.prepare(torch.tensor([[1, 0, 1, 0, 0.0], [0, 1, 0, 1, 0], [0, 1, 1, 0, 0]]))
+        x = model.draw(2000, torch.Generator().manual_seed(2))
+        parts = [model._embed(index, x[:, block.start : block.stop]) for index, block in enumerate(MIXED.blocks)]
+        h = torch.nn.functional.silu(model.first(torch.cat(parts, dim=1)))
+        for layer in model.middle:
+            h = h + torch.nn.functional.silu(layer(h))
+        spline = model._spline(model.last(h).transpose(0, 1))
+        low, high, _ = (torch.stack(each, 1) for each in zip(*(model._ends(i, x) for i in range(3)), strict=True))
+        low, high = (spline(2 * low - 1) + 1) / 2, (spline(2 * high - 1) + 1) / 2
+    again = torch.Generator().manual_seed(2)
+    noise = torch.stack([torch.rand(2000, generator=again) for _ in range(3)], dim=1)
+    assert ((low < noise + 1e-4) & (noise < high + 1e-4)).all()
+    on = x[:, 2] == 1
+    assert 200 < on.sum() < 1800
+    assert (low[on, 2] - noise[on, 2]).abs().max() < 1e-3
 
 
 def test_it_beats_a_normal_by_far_and_is_no_better_than_the_truth():
