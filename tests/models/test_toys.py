@@ -66,7 +66,7 @@ CLAIMS = {
     "energy_based": Claim(_trained(20, 0.02, weight_decay=0.1, hidden=96, candidates=32), slow=BOARDS),
     "flow_matching": Claim(
         _trained(30, ema=0.99, hidden=96),
-        bounds={"moons": 0.25},  # two seeds in three find them half as near
+        bounds={"moons": 0.25},  # one seed in two finds them half as far
         slow=BOARDS,
     ),
     "gan": Claim(
@@ -78,7 +78,7 @@ CLAIMS = {
     ),
     "gmm": Claim(bounds={"checkerboard": 0.25, "rule": 0.08}),  # a normal has no hard edges; cities cost components
     "independent": Claim(without=dict.fromkeys(JOINT, "columns are independent by its definition")),
-    "language_model": Claim(_trained(12, hidden=32, depth=2), bounds={"moons": 0.2}),
+    "language_model": Claim(_trained(12, hidden=32, depth=2), bounds={"moons": 0.2}),  # digits say little of arcs
     "latent_diffusion": Claim(
         _trained(40, ema=0.99, hidden=96, depth=2),
         bounds={"moons": 0.2},  # arcs are as sharp as the codes are, after 40 epochs
