@@ -74,6 +74,9 @@ class LatentDiffusion(NeuralModel):
     config: Config
     centre: Tensor
     scale: Tensor
+    axes: Tensor
+    variances: Tensor
+    midpoints: Tensor
     frequencies: Tensor
     entropy: Tensor
 
@@ -95,9 +98,13 @@ class LatentDiffusion(NeuralModel):
             nn.Linear(inner, self.blocks.width),
         )
         self.log_scale = nn.Parameter(torch.zeros(numbers))
-        self.denoiser = Denoiser(self.width, numbers + entries, hidden, depth)
+        inputs, active = self.width + entries, self.width + len(self.blocks.sizes)
+        self.denoiser = Denoiser(inputs, numbers + entries, hidden, depth, 0, active)
         self.register_buffer("centre", torch.zeros(self.width))
         self.register_buffer("scale", torch.ones(self.width))
+        self.register_buffer("axes", torch.eye(self.width))
+        self.register_buffer("variances", torch.ones(self.width))
+        self.register_buffer("midpoints", torch.zeros(entries, self.width))
         self.register_buffer("frequencies", torch.zeros(entries))
         self.register_buffer("entropy", torch.ones(len(self.blocks.sizes)))
 
@@ -145,9 +152,13 @@ class LatentDiffusion(NeuralModel):
             z: Codes, shape (n, k).
             sigma: Noise levels, shape (n, 1).
         """
-        out = self.denoiser(z * (sigma**2 + 1).rsqrt(), sigma[:, 0].log() / 4).float()
+        # Bayes' rule for each class as if all codes were normal around its own: the network starts from there.
+        power = 1 / (self.variances + sigma**2)
+        alone = self.frequencies + (z @ self.axes * power) @ self.midpoints.T - 0.5 * power @ self.midpoints.T**2
+        rows = torch.cat([z * (sigma**2 + 1).rsqrt(), self.blocks.shares(alone)], dim=1)
+        out = self.denoiser(rows, sigma[:, 0].log() / 4).float()
         numbers = len(self.blocks.reals)
-        return out[:, :numbers], out[:, numbers:] + self.frequencies
+        return out[:, :numbers], out[:, numbers:] + alone
 
     def expected(self, z: Tensor, sigma: Tensor) -> Tensor:
         """Return expected codes without noise, shape (n, k), given codes under noise and its levels, shape (n, 1)."""
@@ -179,11 +190,17 @@ class LatentDiffusion(NeuralModel):
             return self.matrix(self._rows(self.tensor(z), generator))
 
     def _standardised(self, x: Tensor) -> Tensor:
-        """Keep the centre and the scale of all rows' codes, noise included; return the rows with numbers split."""
+        """Keep how all rows' codes lie, their own noise included; return the rows with numbers split."""
         rows: Tensor = self.coarse.split(x)
         z = self.encoder(rows)
         self.centre = z.mean(0)
         self.scale = (z.var(0, unbiased=False) + self._spread() ** 2).sqrt()
+        z, hot = self._means(rows), rows[:, self.blocks.hots]
+        variances, axes = torch.linalg.eigh(
+            (z.T @ z / len(z) + torch.diag((self._spread() / self.scale) ** 2)).double()
+        )
+        self.variances, self.axes = variances.float().clamp(min=1e-3), axes.float()
+        self.midpoints = hot.T @ z / (hot.sum(0)[:, None] + 1) @ self.axes
         return rows
 
     def _means(self, x: Tensor) -> Tensor:
