@@ -6,29 +6,28 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from models.core.base import GenerativeModel, Matrix, Monitor, Silent, State
 from models.core.cart import Cart, Codes, Floats
-from models.core.places import among, by_target
+from models.core.places import among, by_target, of_classes, of_numbers, ranks
 from tabular.layout import Layout
 
 MOST_INPUTS = 64
-MOST_CLASSES = 8
-MOST_ATOMS = 2
-LEAST_ATOM = 0.05
+COARSE_LEAF = 0.6
+FINE_LEAF = 0.4
 HALF = 0.5
 CHUNK = 200_000
 
 
 @dataclass(frozen=True)
 class Node:
-    """p of one block given those before it.
+    """p of one column's block, or two, given the blocks before it.
 
     Attributes:
         places: Where the codes of each block before lie on a line, for the thresholds of the tree; shape (K,) each.
-        margin: Share of each code in the training rows, smoothed by half a row, shape (K,).
-        cart: The tree.
+        margin: Share of each code in the training rows, smoothed by half a row, shape (K, F), F = 1 for one block.
+        cart: The tree, over codes numbered row after row of the margin.
     """
 
     places: tuple[Floats, ...]
@@ -39,11 +38,11 @@ class Node:
 class SequentialTrees(GenerativeModel):
     r"""Autoregressive product over the code blocks, p(x) = ∏_i p(x_i | x_<i), each factor the leaves of one tree.
 
-    A block's factor is a regression tree on the columns before it, in the order of the table. Where a column has a
-    coarse and a fine block, the coarse comes first and the fine is given it. The factor draws a code of a training row
-    in the leaf, or with probability s / (n_leaf + s) of a row in the branch above (`models.core.cart`), at last of
-    the margin. Splits explain more of a number than its mean: its rank, two waves of its rank, which see spread and
-    skew, and its heavy values; and of a class the indicators of the most frequent ones, which is Gini's criterion.
+    A column's factor is a regression tree on the columns before it, in the order of the table; a number's coarse and
+    fine block share one. It draws the code of a training row in the leaf, or with probability s / (n_leaf + s) of a row
+    in the branch above (`models.core.cart`), at last of the margin. Splits explain more of a number than its mean: its
+    rank, a wave of its rank, which sees spread, and its heavy values; and of a class the indicators of the most
+    frequent ones, which is Gini's criterion. Splits that explain no more than chance does are taken back.
     Classes are put in an order for each child; spikes of a number lie between its bins, missing values where their
     rows say (`models.core.places`).
 
@@ -61,12 +60,15 @@ class SequentialTrees(GenerativeModel):
         """How near to single rows the leaves come.
 
         Attributes:
-            leaf: Fewest training rows in a leaf: fewer are closer to the data, and to its rows.
+            leaf: Fewest training rows in a leaf of classes: fewer are closer to the data, and to its rows. Leaves of
+                numbers may hold three fifths of these, of numbers in cells of ten rows or more two fifths.
+            worth: Rows' variance that a split must explain at least: more forgets what chance may have made.
             smoothing: s, the rows that the branch above a leaf is worth.
             particles: Proposals per row of a conditional draw; unused where the known blocks come first.
         """
 
-        leaf: PositiveInt = 25
+        leaf: PositiveInt = 20
+        worth: NonNegativeFloat = 3.0
         smoothing: PositiveFloat = 0.5
         particles: PositiveInt = 64
 
@@ -88,21 +90,17 @@ class SequentialTrees(GenerativeModel):
         monitor = monitor or Silent()
         codes = self._codes(x, range(len(self._sizes)))
         lines = self._lines(codes)
-        nodes = []
-        for block, size in enumerate(self._sizes):
-            y = self._told(block, codes, lines)
-            places = tuple(
-                by_target(codes[:, j], self._sizes[j], y) if self._part(j) == "" else lines[j] for j in range(block)
-            )
-            counts = np.bincount(codes[:, block], minlength=size).astype(np.float64)
-            margin = (counts + HALF / size) / (len(codes) + HALF)
-            inputs = self._inputs(codes, places)
+        nodes: list[Node] = []
+        for block in range(len(self._sizes)):
             seed = int(rng.integers(2**31))
-            cart = Cart.fit(inputs, y, codes[:, block], (size, self.config.leaf, MOST_INPUTS), seed)
-            nodes.append(Node(places, margin, cart))
+            nodes.append(nodes[-1] if self._part(block) == "fine" else self._grow(block, codes, lines, seed))
             monitor.progress((block + 1) / len(self._sizes), f"grew tree {block + 1} of {len(self._sizes)}")
         self._nodes = tuple(nodes)
-        self.notes = {"leaves": float(sum(len(node.cart.sizes) for node in nodes))}
+        self.notes = {
+            "leaves": float(
+                sum(len(node.cart.sizes) for block, node in enumerate(nodes) if self._part(block) != "fine")
+            )
+        }
         return self
 
     def sample(self, n: int, rng: np.random.Generator) -> Matrix:
@@ -147,25 +145,27 @@ class SequentialTrees(GenerativeModel):
         """Return the trees, margins and places."""
         arrays: dict[str, NDArray[np.generic]] = {}
         for block, node in enumerate(self._nodes):
-            arrays[f"margin.{block}"] = node.margin
+            if self._part(block) == "fine":
+                continue
+            arrays[f"margin.{block}"] = node.margin.ravel()
             arrays[f"places.{block}"] = np.concatenate([np.zeros(0), *node.places])
             arrays |= {f"{name}.{block}": array for name, array in node.cart.state().items()}
         return arrays
 
     def load_state(self, arrays: State) -> Self:
         """Take back what `state` returned."""
-        nodes = []
+        nodes: list[Node] = []
         for block, size in enumerate(self._sizes):
+            if self._part(block) == "fine":
+                nodes.append(nodes[-1])
+                continue
             ends = np.cumsum((0, *self._sizes[:block]))
             places = _take(arrays, f"places.{block}", int(ends[-1])).astype(np.float64)
             cart = {name: _take(arrays, f"{name}.{block}") for name in Cart.NAMES}
-            nodes.append(
-                Node(
-                    tuple(places[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)),
-                    _take(arrays, f"margin.{block}", size).astype(np.float64),
-                    Cart(cart, size),
-                )
-            )
+            span = size * self._fine(block)
+            margin = _take(arrays, f"margin.{block}", span).astype(np.float64).reshape(size, -1)
+            line = tuple(places[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True))
+            nodes.append(Node(line, margin, Cart(cart, span)))
         self._nodes = tuple(nodes)
         return self
 
@@ -187,10 +187,34 @@ class SequentialTrees(GenerativeModel):
             return part
         return "coarse" if part == "coarse" else ""
 
+    def _fine(self, block: int) -> int:
+        """Return how many codes of the fine block each code of this block has, 1 where there is none."""
+        following = block + 1
+        return self._sizes[following] if following < len(self._sizes) and self._part(following) == "fine" else 1
+
+    def _grow(self, block: int, codes: Codes, lines: Sequence[Floats], seed: int) -> Node:
+        """Grow the tree of a block, and of its fine one where there is one."""
+        size, fine = self._sizes[block], self._fine(block)
+        cell = codes[:, block] * fine + (codes[:, block + 1] if fine > 1 else 0)
+        y = self._told(block, codes, lines)
+        places = tuple(
+            by_target(codes[:, j], self._sizes[j], y) if self._part(j) == "" else lines[j] for j in range(block)
+        )
+        counts = np.bincount(cell, minlength=size * fine).reshape(size, fine)
+        margin = np.asarray((counts + HALF / counts.size) / (len(codes) + HALF), dtype=np.float64)
+        sizes = counts.size, self._leaf(block), MOST_INPUTS
+        cart = Cart.fit(self._inputs(codes, places), y, cell, sizes, seed, self.config.worth)
+        return Node(places, margin, cart)
+
+    def _leaf(self, block: int) -> int:
+        """Return the fewest rows in a leaf of a block's tree."""
+        share = 1.0 if self._part(block) == "" else COARSE_LEAF if self._fine(block) == 1 else FINE_LEAF
+        return max(1, round(share * self.config.leaf))
+
     def _lines(self, codes: Codes) -> list[Floats]:
         """Return the place of each code on its own block's line, the same for all children."""
         lines: list[Floats] = []
-        ranks = np.column_stack([_ranks(codes[:, block]) - HALF for block in range(len(self._sizes))])
+        grades = np.column_stack([ranks(codes[:, block]) - HALF for block in range(len(self._sizes))])
         for block, size in enumerate(self._sizes):
             own = self.layout.blocks[block]
             others = [
@@ -200,7 +224,7 @@ class SequentialTrees(GenerativeModel):
             ]
             places = np.arange(size) if own.places is None else own.places
             lines.append(
-                among(codes[:, block], np.asarray(places, dtype=np.float64), size, ranks[:, others[:MOST_INPUTS]])
+                among(codes[:, block], np.asarray(places, dtype=np.float64), size, grades[:, others[:MOST_INPUTS]])
             )
         return lines
 
@@ -216,33 +240,37 @@ class SequentialTrees(GenerativeModel):
 
     def _told(self, block: int, codes: Codes, lines: Sequence[Floats]) -> Floats:
         """Return what splits shall tell apart of a block, shape (n, q)."""
-        child, size = codes[:, block], self._sizes[block]
-        share = np.bincount(child, minlength=size) / len(child)
-        often = np.argsort(-share, kind="stable")
-        if self._part(block) == "fine":
-            whole: Floats = lines[block - 1][codes[:, block - 1]] + child / size
-            return whole[:, None]
+        child, fine = codes[:, block], self._fine(block)
         if self._part(block) == "":
-            return np.asarray(child[:, None] == often[: max(1, min(MOST_CLASSES, size - 1))], dtype=np.float64)
-        u = _ranks(lines[block][child])
-        waves = [12**HALF * u, np.cos(2 * np.pi * u), 0.7 * np.cos(3 * np.pi * u)]
-        atoms = [code for code in often[:MOST_ATOMS] if LEAST_ATOM < share[code] < 1]
-        heavy = [0.7 * (child == code) / np.sqrt(share[code] * (1 - share[code])) for code in atoms]
-        return np.column_stack(waves + heavy)
+            return of_classes(child, self._sizes[block])
+        return of_numbers(child, lines[block][child] + (codes[:, block + 1] / fine if fine > 1 else 0.0))
 
     def _draw(self, block: int, codes: Codes, rng: np.random.Generator) -> Codes:
         """Draw a block, shape (n,), given those before it."""
         node = self._nodes[block]
-        drawn = node.cart.draw(node.cart.find(self._inputs(codes, node.places)), self.config.smoothing, rng)
-        heap = np.cumsum(node.margin)
-        last = np.minimum(np.searchsorted(heap, rng.random(len(codes)) * heap[-1], side="right"), len(heap) - 1)
-        return np.asarray(np.where(drawn < 0, last, drawn), dtype=np.int64)
+        width = node.margin.shape[1]
+        leaf = node.cart.find(self._inputs(codes, node.places))
+        heap = np.concatenate([[0.0], np.cumsum(node.margin)])
+        low, high, within = np.zeros(len(codes), dtype=np.int64), np.full(len(codes), node.margin.size - 1), None
+        if self._part(block) == "fine":
+            low = codes[:, block - 1] * width
+            high = low + width - 1
+            within = low, high, heap[high + 1] - heap[low]
+        drawn = node.cart.draw(leaf, self.config.smoothing, rng, within)
+        height = heap[low] + rng.random(len(codes)) * (heap[high + 1] - heap[low])
+        cell = np.where(drawn < 0, np.clip(np.searchsorted(heap, height, side="right") - 1, low, high), drawn)
+        return np.asarray(cell // width if within is None else cell % width, dtype=np.int64)
 
     def _log_prob(self, block: int, codes: Codes) -> Floats:
         """Return log p of a block given those before it, shape (n,)."""
-        node, child = self._nodes[block], codes[:, block]
+        node, fine = self._nodes[block], self._part(block) == "fine"
         leaf = node.cart.find(self._inputs(codes, node.places))
-        p = node.cart.prob(leaf, child, node.margin[child], self.config.smoothing)
+        coarse, width = codes[:, block - fine], node.margin.shape[1]
+        low, margin = coarse * width, node.margin.sum(axis=1)[coarse]
+        p = node.cart.prob(leaf, low, low + width - 1, margin, self.config.smoothing)
+        if fine:
+            cell = low + codes[:, block]
+            p = node.cart.prob(leaf, cell, cell, node.margin.ravel()[cell], self.config.smoothing) / p
         return np.asarray(np.log(p), dtype=np.float64)
 
     def _weigh(
@@ -261,12 +289,6 @@ class SequentialTrees(GenerativeModel):
         chosen = np.minimum((heap <= rng.random((len(codes), 1)) * heap[:, -1:]).sum(axis=1), particles - 1)
         effective = float((share.sum(axis=1) ** 2 / (share**2).sum(axis=1)).sum())
         return drawn[np.arange(len(codes)) * particles + chosen], effective
-
-
-def _ranks(values: Codes | Floats) -> Floats:
-    """Return middle ranks in (0, 1), shape (n,)."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray(((np.cumsum(counts) - counts / 2) / len(values))[place], dtype=np.float64)
 
 
 def _take(arrays: State, name: str, length: int | None = None) -> NDArray[np.generic]:

@@ -11,6 +11,7 @@ Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 WIDER = 8
+LEAST = 1e-12
 
 
 class Cart:
@@ -60,7 +61,9 @@ class Cart:
         self._keys = [np.sort(group[row] * span + self.codes) for group, _ in self._groups]
 
     @classmethod
-    def fit(cls, x: NDArray[np.float32], y: Floats, codes: Codes, sizes: tuple[int, int, int], seed: int) -> Self:
+    def fit(
+        cls, x: NDArray[np.float32], y: Floats, codes: Codes, sizes: tuple[int, int, int], seed: int, worth: float = 0.0
+    ) -> Self:
         """Grow a tree that explains y, shape (n, q), by inputs, shape (n, d), and lay codes in its leaves.
 
         Args:
@@ -69,6 +72,7 @@ class Cart:
             codes: Code of each row, shape (n,).
             sizes: Number of codes; fewest rows in a leaf; most inputs tried at a split, drawn at random.
             seed: Where that draw comes from.
+            worth: Rows' variance that a split must explain at least.
         """
         span, leaf, tries = sizes
         from sklearn.tree import DecisionTreeRegressor
@@ -79,15 +83,19 @@ class Cart:
             min_samples_leaf=leaf, max_features=min(tries, x.shape[1]), random_state=seed
         ).fit(x, y)
         tree = grown.tree_
-        inner = tree.children_left >= 0
-        number = (np.cumsum(~inner) - 1)[tree.apply(x)]
+        left, right, rows = tree.children_left, tree.children_right, tree.n_node_samples
+        inner, above = _pruned(left, right, rows, tree.impurity, worth)
+        kept = above == np.arange(len(above))
+        place = np.cumsum(kept) - 1
+        left, right = (np.where(inner, place[child], -1)[kept] for child in (left, right))
+        number = (np.cumsum(left < 0) - 1)[place[above[tree.apply(x)]]]
         arrays = {
-            "feature": np.where(inner, tree.feature, -1),
-            "threshold": tree.threshold,
-            "children": np.column_stack([tree.children_left, tree.children_right]),
+            "feature": np.where(inner, tree.feature, -1)[kept],
+            "threshold": tree.threshold[kept],
+            "children": np.column_stack([left, right]),
             "codes": codes[np.lexsort((codes, number))],
-            "sizes": np.bincount(number, minlength=int((~inner).sum())),
-            "branch": _branches(tree.children_left, tree.children_right, tree.n_node_samples, WIDER * leaf),
+            "sizes": np.bincount(number, minlength=int((left < 0).sum())),
+            "branch": _branches(left, right, rows[kept], WIDER * leaf),
         }
         return cls(arrays, span)
 
@@ -114,29 +122,69 @@ class Cart:
             right = x[moving, self.feature[at]] > self.threshold[at]
             node[moving] = self.children[at, right.astype(np.int64)]
 
-    def draw(self, leaf: Codes, smoothing: float, rng: np.random.Generator) -> Codes:
-        """Draw one code for each leaf, shape (n,); -1 where the margin is to decide."""
-        n = len(leaf)
-        code = np.full(n, -1, dtype=np.int64)
-        open_rows = np.ones(n, dtype=bool)
-        for (group, sizes), start, key in zip(self._groups, self._starts, self._keys, strict=True):
+    def draw(
+        self, leaf: Codes, smoothing: float, rng: np.random.Generator, within: tuple[Codes, Codes, Floats] | None = None
+    ) -> Codes:
+        """Draw one code for each leaf, shape (n,); -1 where the margin is to decide.
+
+        Args:
+            leaf: Leaf of each row, shape (n,).
+            smoothing: s.
+            rng: Source of the draws.
+            within: First and last code that may be drawn, and their probability in the margin, shape (n,) each;
+                None for all codes.
+        """
+        code, height = np.full(len(leaf), -1, dtype=np.int64), rng.random(len(leaf))
+        found, heap, weight = [], np.zeros(len(leaf)), np.ones(len(leaf))
+        for (group, sizes), starts, key in zip(self._groups, self._starts, self._keys, strict=True):
             own = group[leaf]
-            height = rng.random(n) * (sizes[own] + smoothing)
-            taken = open_rows & (height < sizes[own])
-            at = start[own] + np.minimum(height.astype(np.int64), sizes[own] - 1)
-            code[taken] = (key[at] % self._span)[taken]
-            open_rows &= ~taken
+            start, stop = (
+                (starts[own], starts[own] + sizes[own]) if within is None else self._ends(key, own, *within[:2])
+            )
+            each = weight / (sizes[own] + smoothing)
+            found.append((start, stop, heap, each))
+            heap = heap + each * (stop - start)
+            weight = each * smoothing
+        height *= heap + weight * (1.0 if within is None else within[2])
+        for (start, stop, below, each), key in zip(found, self._keys, strict=True):
+            taken = (code < 0) & (height < below + each * (stop - start))
+            at = start + np.minimum((np.maximum(height - below, 0) / each).astype(np.int64), stop - start - 1)
+            code[taken] = key[at[taken]] % self._span
         return code
 
-    def prob(self, leaf: Codes, code: Codes, margin: Floats, smoothing: float) -> Floats:
-        """Return the probability of each row's code in its leaf, shape (n,), given that of the margin."""
+    def prob(self, leaf: Codes, low: Codes, high: Codes, margin: Floats, smoothing: float) -> Floats:
+        """Return the probability of codes low .. high in each row's leaf, shape (n,), given that of the margin."""
         p = margin
         for (group, sizes), key in zip(reversed(self._groups), reversed(self._keys), strict=True):
             own = group[leaf]
-            cell = own * self._span + code
-            found = np.searchsorted(key, cell, side="right") - np.searchsorted(key, cell)
-            p = (found + smoothing * p) / (sizes[own] + smoothing)
+            start, stop = self._ends(key, own, low, high)
+            p = (stop - start + smoothing * p) / (sizes[own] + smoothing)
         return p
+
+    def _ends(self, key: Codes, own: Codes, low: Codes, high: Codes) -> tuple[Codes, Codes]:
+        """Return where the codes low .. high of each row's group begin and end among the keys, both of shape (n,)."""
+        first, last = own * self._span + low, own * self._span + high
+        return np.searchsorted(key, first), np.searchsorted(key, last, side="right")
+
+
+def _pruned(left: Codes, right: Codes, rows: Codes, impurity: Floats, least: float) -> tuple[NDArray[np.bool_], Codes]:
+    """Return which nodes still split, and the node that each falls into where those above it do not, shape (m,) each.
+
+    A node splits if its split, or one below it, explains a share of the variance that is worth `least` rows of it:
+    less is what the best of many splits explains of noise.
+    """
+    inner, worth = left >= 0, np.zeros(len(left))
+    parts = rows[left] * impurity[left] + rows[right] * impurity[right]
+    worth[inner] = (rows - parts / np.maximum(impurity, LEAST))[inner]
+    most, up = worth.tolist(), np.arange(len(left)).tolist()
+    nodes = [(int(node), int(left[node]), int(right[node])) for node in np.flatnonzero(inner)]
+    for node, one, other in reversed(nodes):  # children have higher numbers than their parents
+        most[node] = max(most[node], most[one], most[other])
+    inner &= np.array(most) >= least
+    for node, one, other in nodes:
+        if not inner[node] or up[node] != node:
+            up[one] = up[other] = up[node]
+    return inner, np.array(up, dtype=np.int64)
 
 
 def _branches(left: Codes, right: Codes, rows: Codes, most: int) -> Codes:

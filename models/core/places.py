@@ -10,6 +10,10 @@ RIDGE = 1.0
 SHRINK = 5.0
 LEAST = 1e-9
 BESIDE = 1e-3
+MOST_CLASSES = 8
+MOST_ATOMS = 2
+LEAST_ATOM = 0.05
+WAVE = 0.7
 
 
 def among(codes: Codes, places: Floats, size: int, others: Floats) -> Floats:
@@ -55,6 +59,26 @@ def by_target(codes: Codes, size: int, y: Floats) -> Floats:
     rank = np.empty(size)
     rank[np.argsort(means @ axes[0], kind="stable")] = np.arange(size)
     return rank
+
+
+def of_classes(child: Codes, size: int) -> Floats:
+    """Return what tells classes apart, shape (n, q): indicators of the most frequent."""
+    often = np.argsort(-np.bincount(child, minlength=size), kind="stable")
+    return np.asarray(child[:, None] == often[: max(1, min(MOST_CLASSES, size - 1))], dtype=np.float64)
+
+
+def of_numbers(child: Codes, place: Floats) -> Floats:
+    """Return what tells numbers apart, shape (n, q): their rank, a wave of it, indicators of the heaviest codes."""
+    u, share = ranks(place), np.bincount(child) / len(child)
+    often = np.argsort(-share, kind="stable")[:MOST_ATOMS]
+    heavy = [WAVE * (child == k) / np.sqrt(share[k] * (1 - share[k])) for k in often if LEAST_ATOM < share[k] < 1]
+    return np.column_stack([12**0.5 * u, WAVE * np.cos(2 * np.pi * u), *heavy])
+
+
+def ranks(values: Codes | Floats) -> Floats:
+    """Return middle ranks in (0, 1), shape (n,)."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray(((np.cumsum(counts) - counts / 2) / len(values))[place], dtype=np.float64)
 
 
 def rising(values: Floats, weights: Floats) -> Floats:

@@ -97,6 +97,24 @@ def test_conditional_rows_agree_with_brute_force(known, exact):
     assert (model.notes["effective_sample_size"] == 1) == exact
 
 
+def test_two_blocks_of_a_number_are_one_draw_whichever_is_known():
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 3, 3_000)
+    cell = np.clip(4 * a + rng.integers(-2, 6, 3_000), 0, 11)
+    layout = _layout((3, 3, 4), [("a", "class"), ("x", "coarse"), ("x", "fine")])
+    model = _fit(np.column_stack([a, cell // 4, cell % 4]), layout, leaf=8, smoothing=3, particles=100)
+    everything = np.array(list(product(range(3), range(3), range(4))), dtype=np.float32)
+    p = np.exp(model.log_prob(everything))
+    assert p.sum() == pytest.approx(1, abs=1e-9)
+    for known in ((), (0,), (1,), (2,), (0, 1), (0, 2)):
+        mask = np.isin(np.arange(3), known)
+        value = np.array([1, 1, 2], dtype=np.float32)
+        fits = (everything[:, mask] == value[mask]).all(axis=1)
+        drawn = model.sample_given(np.tile(value, (8_000, 1)), mask, np.random.default_rng(1)).astype(int)
+        share = np.bincount(np.ravel_multi_index(drawn.T, (3, 3, 4)), minlength=36) / len(drawn)
+        assert np.abs(share - np.where(fits, p, 0) / p[fits].sum()).sum() / 2 < 0.03
+
+
 def test_every_leaf_holds_enough_rows_and_no_lone_row_decides():
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 7, 500)
@@ -104,7 +122,7 @@ def test_every_leaf_holds_enough_rows_and_no_lone_row_decides():
     tree = Cart.fit(x, codes[:, None].astype(float), codes, (7, 25, 8), 0)
     assert tree.sizes.min() >= 25
     assert tree.sizes.sum() == 500
-    p = tree.prob(tree.find(x), codes, np.full(500, 1 / 7), 0.5)
+    p = tree.prob(tree.find(x), codes, codes, np.full(500, 1 / 7), 0.5)
     assert p.min() > 0.95
 
 
@@ -115,7 +133,8 @@ def test_backing_off_is_the_formula():
     leaf = tree.find(x[:1].repeat(4, axis=0))
     branch = (np.array([3, 7, 2, 0]) + 0.5 * 0.25) / 12.5
     wanted = (np.array([3, 1, 0, 0]) + 0.5 * branch) / 4.5
-    assert tree.prob(leaf, np.arange(4), np.full(4, 0.25), 0.5) == pytest.approx(wanted, abs=1e-12)
+    code = np.arange(4)
+    assert tree.prob(leaf, code, code, np.full(4, 0.25), 0.5) == pytest.approx(wanted, abs=1e-12)
 
 
 def test_classes_are_ordered_by_what_they_say_and_missing_values_lie_where_their_rows_are():
