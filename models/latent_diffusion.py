@@ -31,9 +31,10 @@ class LatentDiffusion(NeuralModel):
     class and a normal for each place; the encoder is q(z|x) = N(Ax + b, diag s²). It is linear so that the expected
     code under noise, y = z + σ ε, is known from the expected row: E[z|y] = (σ² (A E[x|y] + b) + s² y) / (σ² + s²),
     without approximation. Second phase: a denoiser gives E[x|y], the softmax of each class by cross-entropy over its
-    entropy and each place by squared error, at noise levels even in the logarithm. So a network of the codes learns
-    from classes, not from distances among codes, and far sooner. Codes are drawn from σ = 5 down by a second-order
-    multistep solver, with fresh noise, and decoded. Codes of given rows are the encoder's standardised means.
+    entropy and each place by squared error, at noise levels even in the logarithm. It starts from Bayes' rule for each
+    class as if codes were normal, and learns from classes, not from distances among codes, and so far sooner. Codes are
+    drawn from σ = 5 down by a second-order multistep solver, with fresh noise, and decoded: given its code, a row's
+    columns are independent. Codes of given rows are the encoder's standardised means.
 
     Zhang, Zhang, Srinivasan, Shen, Qin, Faloutsos, Rangwala & Karypis, Mixed-type tabular data synthesis with
     score-based diffusion in latent space (TabSyn), 2023, arXiv:2310.09656. Codes denoised by way of classes: Dieleman,
@@ -59,7 +60,7 @@ class LatentDiffusion(NeuralModel):
         """
 
         training: TrainerConfig = TrainerConfig(
-            epochs=30, patience=30, validation=0.02, batch_size=256, learning_rate=4e-3, ema=0.998
+            epochs=20, patience=20, validation=0.02, batch_size=256, learning_rate=4e-3, ema=0.998
         )
         latent: PositiveInt | None = None
         hidden: PositiveInt = 384
@@ -67,8 +68,8 @@ class LatentDiffusion(NeuralModel):
         decoder: PositiveInt = 256
         intervals: Annotated[int, Field(ge=2)] = 32
         beta: PositiveFloat = 0.03
-        autoencoder: PositiveFloat = 0.3
-        steps: Annotated[int, Field(ge=2)] = 16
+        autoencoder: PositiveFloat = 0.4
+        steps: Annotated[int, Field(ge=2)] = 14
         fresh: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     config: Config

@@ -48,7 +48,7 @@ def fitted() -> LatentDiffusion:
 
 @pytest.fixture(scope="module")
 def drawn(fitted) -> np.ndarray:
-    return fitted.sample(20_000, np.random.default_rng(2))
+    return fitted.sample(8000, np.random.default_rng(2))
 
 
 def test_it_has_codes_and_neither_a_density_nor_conditionals(fitted):
