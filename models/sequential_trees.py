@@ -67,8 +67,8 @@ class SequentialTrees(GenerativeModel):
             particles: Proposals per row of a conditional draw; unused where the known blocks come first.
         """
 
-        leaf: PositiveInt = 20
-        worth: NonNegativeFloat = 3.0
+        leaf: PositiveInt = 25
+        worth: NonNegativeFloat = 4.0
         smoothing: PositiveFloat = 0.5
         particles: PositiveInt = 64
 

@@ -127,6 +127,8 @@ class Cart:
     ) -> Codes:
         """Draw one code for each leaf, shape (n,); -1 where the margin is to decide.
 
+        Rows of one leaf share out its codes: each is drawn as the density says, and all of them about as often.
+
         Args:
             leaf: Leaf of each row, shape (n,).
             smoothing: s.
@@ -134,7 +136,8 @@ class Cart:
             within: First and last code that may be drawn, and their probability in the margin, shape (n,) each;
                 None for all codes.
         """
-        code, height = np.full(len(leaf), -1, dtype=np.int64), rng.random(len(leaf))
+        code = np.full(len(leaf), -1, dtype=np.int64)
+        height = _spread(leaf if within is None else leaf * self._span + within[0], rng)
         found, heap, weight = [], np.zeros(len(leaf)), np.ones(len(leaf))
         for (group, sizes), starts, key in zip(self._groups, self._starts, self._keys, strict=True):
             own = group[leaf]
@@ -165,6 +168,16 @@ class Cart:
         """Return where the codes low .. high of each row's group begin and end among the keys, both of shape (n,)."""
         first, last = own * self._span + low, own * self._span + high
         return np.searchsorted(key, first), np.searchsorted(key, last, side="right")
+
+
+def _spread(group: Codes, rng: np.random.Generator) -> Floats:
+    """Draw a number in [0, 1) for each row, shape (n,): evenly spread among the rows of a group, in random order."""
+    order = np.lexsort((rng.random(len(group)), group))
+    own = group[order]
+    start, stop = np.searchsorted(own, own), np.searchsorted(own, own, side="right")
+    height = np.empty(len(group))
+    height[order] = (np.arange(len(group)) - start + rng.random(len(group))) / (stop - start)
+    return height
 
 
 def _pruned(left: Codes, right: Codes, rows: Codes, impurity: Floats, least: float) -> tuple[NDArray[np.bool_], Codes]:

@@ -126,6 +126,31 @@ def test_every_leaf_holds_enough_rows_and_no_lone_row_decides():
     assert p.min() > 0.95
 
 
+def test_rows_of_a_leaf_share_out_its_codes_and_each_is_drawn_fairly():
+    x = np.repeat([0.0, 1.0], [40, 60])[:, None].astype(np.float32)
+    codes = np.concatenate([np.arange(40) % 4, np.arange(60) % 3])
+    tree = Cart.fit(x, x.astype(float), codes, (4, 10, 8), 0)
+    rng = np.random.default_rng(0)
+    leaf = tree.find(x)
+    drawn = np.array([tree.draw(leaf, 1e-9, rng) for _ in range(2_000)])
+    counts = (drawn[:, :40, None] == np.arange(4)).sum(axis=1)
+    assert np.abs(counts - 10).max() <= 1
+    shares = (drawn[:, :, None] == np.arange(4)).mean(axis=0)
+    assert np.abs(shares[:40] - 1 / 4).max() < 0.05
+    assert np.abs(shares[40:, :3] - 1 / 3).max() < 0.05
+
+
+def test_splits_that_explain_no_more_than_chance_are_taken_back():
+    rng = np.random.default_rng(0)
+    x, noise = rng.random((4_000, 6)).astype(np.float32), rng.integers(0, 50, 4_000)
+    whole, pruned = (Cart.fit(x, noise[:, None] / 50, noise, (50, 20, 8), 0, worth) for worth in (0.0, 12.0))
+    assert len(pruned.sizes) < len(whole.sizes) / 3
+    assert pruned.sizes.sum() == 4_000
+    step = (x[:, 0] > 0.5).astype(np.int64)
+    kept = Cart.fit(x, step[:, None] + 0.0, step, (2, 20, 8), 0, 12.0)
+    assert kept.sizes.tolist() == np.bincount(step).tolist()
+
+
 def test_backing_off_is_the_formula():
     x = np.repeat([0.0, 1.0], [4, 8])[:, None].astype(np.float32)
     codes = np.array([0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 2, 2])
