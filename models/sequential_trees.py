@@ -42,7 +42,7 @@ class SequentialTrees(GenerativeModel):
     fine block share one. It draws the code of a training row in the leaf, or with probability s / (n_leaf + s) of a row
     in the branch above (`models.core.cart`), at last of the margin. Splits explain more of a number than its mean: its
     rank, a wave of its rank, which sees spread, and its heavy values; and of a class the indicators of the most
-    frequent ones, which is Gini's criterion. Splits that explain no more than chance does are taken back.
+    frequent ones, which is Gini's criterion. Splits that chance may have made are taken back.
     Classes are put in an order for each child; spikes of a number lie between its bins, missing values where their
     rows say (`models.core.places`).
 
