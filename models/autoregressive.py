@@ -112,9 +112,7 @@ class Autoregressive(NeuralModel):
         Raises:
             ValueError: If shapes do not fit or a known entry is not a code of its block.
         """
-        if known.ndim != 2 or known.shape[1] != self.layout.width or mask.shape != (self.layout.width,):
-            raise ValueError(f"got {known.shape} and a mask {mask.shape}, wanted (n, {self.layout.width}) and its row")
-        rows = np.where(mask, known, 0).astype(np.float32)
+        rows = self.known_rows(known, mask)
         flags = [bool(flag) for flag in mask]
         with self.inference(rng) as generator:
             self._check(self.tensor(rows))

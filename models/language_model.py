@@ -136,10 +136,8 @@ class LanguageModel(NeuralModel):
         Raises:
             ValueError: If shapes do not fit or a known entry is not a code of its block.
         """
-        if known.ndim != 2 or known.shape[1] != self.layout.width or mask.shape != (self.layout.width,):
-            raise ValueError(f"got {known.shape} and a mask {mask.shape}, wanted (n, {self.layout.width}) and its row")
         with self.inference(rng) as generator:
-            rows = self.tensor(np.where(mask, known, 0).astype(np.float32))
+            rows = self.tensor(self.known_rows(known, mask))
             self._check(rows)
             return self.matrix(self._complete(rows.long(), mask, generator))
 

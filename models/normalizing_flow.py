@@ -122,9 +122,7 @@ class NormalizingFlow(NeuralModel):
         Raises:
             ValueError: If the shapes do not fit the layout.
         """
-        if known.ndim != 2 or known.shape[1] != self.layout.width or mask.shape != (self.layout.width,):
-            raise ValueError(f"got {known.shape} and a mask {mask.shape}, wanted (n, {self.layout.width}) and its row")
-        rows = np.where(mask, known, 0).astype(np.float32)
+        rows = self.known_rows(known, mask)
         flags = [bool(mask[block.start]) for block in self.layout.blocks]
         order = np.lexsort(rows.T) if len(rows) else np.empty(0, dtype=np.int64)
         with self.inference(rng) as generator:

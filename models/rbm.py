@@ -138,9 +138,7 @@ class RBM(NeuralModel):
         Raises:
             ValueError: If the shapes do not fit the layout.
         """
-        if known.ndim != 2 or known.shape[1] != self.layout.width or mask.shape != (self.layout.width,):
-            raise ValueError(f"got {known.shape} and a mask {mask.shape}, wanted (n, {self.layout.width}) and its row")
-        rows = np.where(mask, known, 0).astype(np.float32)
+        rows = self.known_rows(known, mask)
         with self.inference(rng) as generator:
             parts = [
                 self._settle(self.bins.allowed(part, mask), generator) for part in self.tensor(rows).split(self.chunk)

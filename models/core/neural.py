@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import field_validator
 from torch import Tensor
 
@@ -137,6 +138,20 @@ class NeuralModel(GenerativeModel, Trainable):
     def matrix(self, x: Tensor) -> Matrix:
         """Bring encoded rows back, as float32."""
         return x.detach().to("cpu", torch.float32).numpy()
+
+    def known_rows(self, known: Matrix, mask: NDArray[np.bool_]) -> Matrix:
+        """Return rows with what is known of them, shape (n, D), and 0 elsewhere.
+
+        Args:
+            known: Encoded rows, shape (n, D); entries outside the mask are ignored.
+            mask: True where an entry is known, shape (D,).
+
+        Raises:
+            ValueError: If the shapes do not fit the layout.
+        """
+        if known.ndim != 2 or known.shape[1] != self.layout.width or mask.shape != (self.layout.width,):
+            raise ValueError(f"got {known.shape} and a mask {mask.shape}, wanted (n, {self.layout.width}) and its row")
+        return np.where(mask, known, 0).astype(np.float32)
 
     @contextlib.contextmanager
     def inference(self, rng: np.random.Generator) -> Iterator[torch.Generator]:
