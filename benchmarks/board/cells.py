@@ -11,6 +11,8 @@ from pydantic import BaseModel
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("tabular", "models", "audit", "pipeline", "benchmarks")
 DONE = "done"
+# Of a budget: who took less was not stopped by it.
+EASE = 0.8
 
 
 class Figure(BaseModel):
@@ -38,6 +40,7 @@ class Cell(BaseModel):
         side: `anchor`, `ours` or `peer`.
         key: Hash of the code, the settings and the rows that it was trained by.
         measured: Hash of the code that measured it; empty where nothing was measured.
+        minutes: Budget of its training, and of its drawing; 0 where it needs none.
         ended: `done`, or why it did not end well.
         out_of_budget: Whether that was the budget.
         fit_seconds: Wall seconds of training.
@@ -60,6 +63,7 @@ class Cell(BaseModel):
     side: str
     key: str
     measured: str = ""
+    minutes: float = 0
     ended: str = DONE
     out_of_budget: bool = False
     fit_seconds: float | None = None
@@ -80,6 +84,19 @@ class Cell(BaseModel):
     def settled(self) -> bool:
         """Whether it need not be trained again: it ended well, or its budget was up."""
         return self.ended == DONE or self.out_of_budget
+
+    def holds(self, minutes: float) -> bool:
+        """Whether it stands for another budget too: what was late is later with less, what had time has it with more.
+
+        Some are told their budget; they had time where most of it was left and no note says that it stopped them.
+        """
+        if not self.settled or minutes == self.minutes:
+            return self.settled
+        if self.out_of_budget:
+            return minutes < self.minutes
+        spent = max(self.fit_seconds or 0, self.sample_seconds or 0)
+        stopped = bool({"reproducible", "density"} & self.notes.keys())
+        return minutes > self.minutes and spent < EASE * 60 * self.minutes and not stopped
 
 
 class Record(BaseModel):
@@ -120,20 +137,27 @@ class Store:
         return self._place(cell, "csv")
 
     def known(self, cell: Cell) -> Cell:
-        """Return what is kept of a cell of the same key if it holds: else the cell that was given."""
-        place = self._place(cell, "json")
-        if not place.is_file():
-            return cell
-        kept = Cell.model_validate_json(place.read_bytes())
-        lost = kept.ended == DONE and not self.rows(cell).is_file()
-        return kept if kept.key == cell.key and kept.settled and not lost else cell
+        """Return what is kept of a cell of the same key that holds for its budget: else the cell that was given."""
+        own = self._place(cell, "json")
+        others = set(self.folder.glob(f"{self._stem(cell)}-*.json")) - {own}
+        for place in [own, *sorted(others)]:
+            if place.is_file():
+                kept = Cell.model_validate_json(place.read_bytes())
+                lost = kept.ended == DONE and not self.rows(kept).is_file()
+                if kept.key == cell.key and kept.holds(cell.minutes) and not lost:
+                    return kept
+        return cell
 
     def keep(self, cell: Cell) -> None:
         """Write a cell, all or nothing."""
         replace(self._place(cell, "json"), cell.model_dump_json(indent=1) + "\n")
 
     def _place(self, cell: Cell, ending: str) -> Path:
-        return self.folder / f"{cell.table}-{cell.model}-{cell.key[:12]}.{ending}"
+        return self.folder / f"{self._stem(cell)}-{cell.minutes:g}.{ending}"
+
+    @staticmethod
+    def _stem(cell: Cell) -> str:
+        return f"{cell.table}-{cell.model}-{cell.key[:12]}"
 
 
 def replace(path: Path, text: str) -> None:

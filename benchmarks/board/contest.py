@@ -61,7 +61,9 @@ class Contest:
 
     def take(self, model: str, side: str) -> Cell:
         """Return what is known of one generator, found out now as far as it is not known."""
-        cell = self.store.known(Cell(table=self.table, model=model, side=side, key=self._key(model, side)))
+        minutes = 0 if side == "anchor" else self.terms.minutes
+        key = self._key(model, side)
+        cell = self.store.known(Cell(table=self.table, model=model, side=side, key=key, minutes=minutes))
         if not cell.drawn and not cell.out_of_budget:
             cell = self._anchor(cell) if side == "anchor" else self._made(cell)
             self.store.keep(cell)
@@ -74,7 +76,7 @@ class Contest:
         facts = {"model": model, "side": side, "rows": self.parts.digest, "seed": self.terms.seed}
         if side == "anchor":
             return key_of(facts, [])
-        facts |= {"minutes": self.terms.minutes, "threads": self.terms.threads}
+        facts["threads"] = self.terms.threads
         if side == "peer":
             facts["epochs"] = self.terms.epochs or 0
             return key_of(facts, [HERE / "peer.py", HERE / f"{PEERS[model][0]}.txt"])

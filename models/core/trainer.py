@@ -57,7 +57,7 @@ class Trainer:
             if checkpoint is not None:
                 run.load(checkpoint)
                 checkpoint = None
-            notes = self._descend(run, number, len(phases), monitor)
+            notes |= self._descend(run, number, len(phases), monitor)
         return notes
 
     def _descend(self, run: Descent, number: int, phases: int, monitor: Monitor) -> dict[str, float | str]:

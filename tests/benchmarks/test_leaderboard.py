@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.board import contest, workers
-from benchmarks.board.cells import Cell
+from benchmarks.board.cells import Cell, Store
 from benchmarks.board.contest import Judged, anchor
 from benchmarks.board.measures import measured, told_apart
 from benchmarks.board.ours import PHASES, settings_of
@@ -79,6 +79,20 @@ def test_an_interrupted_call_goes_on_with_what_is_missing(board, tmp_path):
     again = by_model(call(tmp_path, folder / "work", "--minutes", "5"))
     assert lost.exists() and kept.stat().st_mtime_ns == before
     assert again["independent"]["figures"] == by_model(record)["independent"]["figures"]
+
+
+def test_what_had_time_enough_holds_for_more_and_what_was_late_for_less(tmp_path):
+    store, cell = Store(tmp_path), Cell(table="t", model="m", side="ours", key="k" * 12, minutes=10, fit_seconds=60)
+
+    def known(minutes):
+        return store.known(Cell(table="t", model="m", side="ours", key="k" * 12, minutes=minutes)).fit_seconds
+
+    store.rows(cell).write_text("a\n")
+    for notes, seconds, held in (({}, 60, 60), ({}, 500, None), ({"reproducible": "no: ..."}, 60, None)):
+        store.keep(cell.model_copy(update={"notes": notes, "fit_seconds": seconds}))
+        assert known(10) == seconds and known(20) == held and known(5) is None
+    store.keep(cell.model_copy(update={"minutes": 2, "ended": "did not finish", "out_of_budget": True}))
+    assert known(1) == known(2) == 60 and known(3) is None and known(10) == 60
 
 
 def test_who_is_out_of_budget_is_named_so(board, tmp_path):

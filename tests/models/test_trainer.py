@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -183,6 +184,16 @@ def test_the_time_budget_stops_and_says_so():
     assert model.notes["stopped"] == "time budget"
     assert "depend on the machine" in str(model.notes["reproducible"])
     assert model.notes["epochs"] < 10_000
+
+
+def test_a_budget_that_ended_an_earlier_phase_is_still_told():
+    class Short(TwoPhases):
+        def phases(self) -> list[Phase]:
+            first, second = super().phases()
+            return [first, replace(second, share=1e-9)]
+
+    model = made(Short, epochs=10_000, minutes=1e-9).fit(rows(), np.random.default_rng(3))
+    assert model.notes["stopped"] == "all epochs" and "reproducible" in model.notes
 
 
 def test_divergence_is_an_error():
