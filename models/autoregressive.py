@@ -13,6 +13,7 @@ from models.core.layers import BlockLinear, PrefixLinear, dropout
 from models.core.neural import NeuralModel
 from models.core.plan import TrainerConfig
 from models.core.resampling import pick
+from models.core.waves import Curves, places_of, smoothed
 from tabular.layout import Reads
 
 STRETCHES = 6
@@ -25,6 +26,8 @@ class Autoregressive(NeuralModel):
 
     Each conditional is a softmax over the block's classes, computed by a residual network of the block's own from the
     embeddings, shared by all conditionals, of the blocks before it. Masks make all conditionals of a row one pass.
+    Embeddings of a number's neighbouring cells start alike, and its logits have smooth curves over the cells
+    beside a weight for each (`models.core.waves`), so that few rows show what cells have in common.
 
     Bengio & Bengio, Modeling High-Dimensional Discrete Data with Multi-Layer Neural Networks, NeurIPS 12, 1999;
     masking: Germain, Gregor, Murray & Larochelle, MADE: Masked Autoencoder for Distribution Estimation, 2015,
@@ -62,12 +65,17 @@ class Autoregressive(NeuralModel):
         self.sizes = [block.cardinality for block in self.layout.blocks]
         count, width = len(self.sizes), self.config.embedding
         hidden = max(16, min(self.config.hidden, BUDGET // count))
-        self.embeddings = nn.Parameter(torch.randn(sum(self.sizes), width))
+        places = [places_of(block) for block in self.layout.blocks]
+        first = [smoothed(torch.randn(size, width), at) for size, at in zip(self.sizes, places, strict=True)]
+        self.embeddings = nn.Parameter(torch.cat(first))
         self.register_buffer("offsets", torch.tensor([0, *self.sizes[:-1]]).cumsum(0), persistent=False)
         self.first = PrefixLinear(count, width, hidden, STRETCHES)
         self.middle = nn.ModuleList(BlockLinear(count, hidden, hidden) for _ in range(self.config.depth))
         self.weights = nn.ParameterList(nn.Parameter(torch.zeros(size, hidden)) for size in self.sizes)
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(size)) for size in self.sizes)
+        self.curves = nn.ModuleList(
+            Curves(hidden, size, [(0, at)] if len(at) else []) for size, at in zip(self.sizes, places, strict=True)
+        )
 
     def prepare(self, x: Tensor) -> None:
         """Start from independent columns: biases are log frequencies, with half a row added to each class."""
@@ -145,10 +153,15 @@ class Autoregressive(NeuralModel):
         for layer in self.middle:
             h = h + nn.functional.silu(layer(h))
         losses = [
-            nn.functional.cross_entropy(nn.functional.linear(part, weight, bias), target, reduction="none")
-            for part, weight, bias, target in zip(h.unbind(0), self.weights, self.biases, codes.unbind(1), strict=True)
+            nn.functional.cross_entropy(self._logits(block, part), target, reduction="none")
+            for block, (part, target) in enumerate(zip(h.unbind(0), codes.unbind(1), strict=True))
         ]
         return -torch.stack(losses).sum(0)
+
+    def _logits(self, block: int, h: Tensor) -> Tensor:
+        """Map a block's own hidden rows, shape (n, hidden), to its classes, shape (n, K)."""
+        logits: Tensor = nn.functional.linear(h, self.weights[block], self.biases[block]) + self.curves[block](h)
+        return logits
 
     def _complete(self, codes: Tensor, known: list[bool], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw the blocks that are not known from left to right.
@@ -164,7 +177,7 @@ class Autoregressive(NeuralModel):
             h = nn.functional.silu(self.first.one(block, z[:, : block * width]))
             for layer in self.middle:
                 h = h + nn.functional.silu(layer(h, block))
-            logits = nn.functional.linear(h, self.weights[block], self.biases[block])
+            logits = self._logits(block, h)
             if fixed:
                 weights += logits.log_softmax(1).gather(1, codes[:, block, None])[:, 0]
             else:

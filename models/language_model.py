@@ -14,8 +14,9 @@ from models.core.base import Matrix
 from models.core.decoder import Decoder
 from models.core.neural import NeuralModel
 from models.core.plan import TrainerConfig
-from models.core.spelling import Spelling
-from tabular.layout import Reads
+from models.core.spelling import Place, Spelling
+from models.core.waves import FEWEST, even, places_of, smoothed
+from tabular.layout import Block, Reads
 
 TOKENS_A_PASS = 1 << 17
 
@@ -78,7 +79,8 @@ class LanguageModel(NeuralModel):
         columns = [self.names.index(blocks[place.block].column) for place in self.spelling.places]
         self.register_buffer("columns", torch.tensor(columns), persistent=False)
         self.register_buffer("offsets", torch.tensor([0, *self.sizes[:-1]]).cumsum(0), persistent=False)
-        self.tokens = nn.Parameter(torch.randn(sum(self.sizes), width) / math.sqrt(width))
+        first = [smoothed(torch.randn(place.size, width), _where(place, blocks)) for place in self.spelling.places]
+        self.tokens = nn.Parameter(torch.cat(first) / math.sqrt(width))
         self.biases = nn.Parameter(torch.zeros(sum(self.sizes)))
         self.keys = nn.Parameter(torch.randn(len(self.sizes), width))
         self.begin = nn.Parameter(torch.randn(width))
@@ -209,6 +211,21 @@ class LanguageModel(NeuralModel):
                     letters[:, index] = _draw_letters(self._logits(index, self.last(h), letters), generator)
                 z = self._read(letters[:, index] + self.offsets[index])
         return self.spelling.read(rows)
+
+
+def _where(place: Place, blocks: Sequence[Block]) -> Tensor:
+    """Return where the letters of a number's place lie, in (0, 1): on the line of its values, or of what came before.
+
+    The letters after the last that lies anywhere are left out; of what is no number, all are.
+    """
+    codes = places_of(blocks[place.block])
+    if not len(codes) or place.size < FEWEST:
+        return torch.zeros(0)
+    if place.before:
+        return even(place.size)
+    letter = torch.arange(len(codes)) // place.unit
+    total: Tensor = torch.bincount(letter, codes)
+    return total / torch.bincount(letter)
 
 
 def _draw_letters(logits: Tensor, generator: torch.Generator) -> Tensor:

@@ -100,7 +100,7 @@ class LatentDiffusion(NeuralModel):
         )
         self.log_scale = nn.Parameter(torch.zeros(numbers))
         inputs, active = self.width + entries, self.width + len(self.blocks.sizes)
-        self.denoiser = Denoiser(inputs, numbers + entries, hidden, depth, 0, active)
+        self.denoiser = Denoiser(inputs, numbers + entries, hidden, depth, 0, active, self.coarse.spans())
         self.register_buffer("centre", torch.zeros(self.width))
         self.register_buffer("scale", torch.ones(self.width))
         self.register_buffer("axes", torch.eye(self.width))

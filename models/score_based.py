@@ -77,7 +77,8 @@ class ScoreBased(NeuralModel):
         self.blocks = self.coarse.target
         self.numbers = len(self.blocks.reals)
         width, active = self.numbers + len(self.blocks.hots), self.numbers + len(self.blocks.sizes)
-        self.network = Denoiser(width, width, self.config.hidden, self.config.depth, self.numbers, active)
+        hidden, depth, spans = self.config.hidden, self.config.depth, self.coarse.spans()
+        self.network = Denoiser(width, width, hidden, depth, self.numbers, active, spans)
         self.register_buffer("frequencies", torch.zeros(len(self.blocks.hots)))
         self.register_buffer("entropy", torch.ones(len(self.blocks.sizes)))
 

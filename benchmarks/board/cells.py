@@ -11,8 +11,10 @@ from pydantic import BaseModel
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("tabular", "models", "audit", "pipeline", "benchmarks")
 DONE = "done"
-# Of a budget: who took less was not stopped by it.
-EASE = 0.8
+# Peers that are told the budget, as all of ours are.
+TOLD = ("tabular_argn",)
+# Shares of a budget: who took less than the first was not stopped by it, nor would be by the second.
+EASE, QUARTER = 0.8, 0.25
 
 
 class Figure(BaseModel):
@@ -88,15 +90,18 @@ class Cell(BaseModel):
     def holds(self, minutes: float) -> bool:
         """Whether it stands for another budget too: what was late is later with less, what had time has it with more.
 
-        Some are told their budget; they had time where most of it was left and no note says that it stopped them.
+        Who is not told the budget needs only to keep to it. Who is had time where most of it was left and no note says
+        that it ran out; in a quarter of a smaller one it has time still, whatever parts it cuts that into.
         """
         if not self.settled or minutes == self.minutes:
             return self.settled
         if self.out_of_budget:
             return minutes < self.minutes
-        spent = max(self.fit_seconds or 0, self.sample_seconds or 0)
+        spent = max(self.fit_seconds or 0, self.sample_seconds or 0) / 60
+        if self.side == "peer" and self.model not in TOLD:
+            return spent <= minutes
         stopped = bool({"reproducible", "density"} & self.notes.keys())
-        return minutes > self.minutes and spent < EASE * 60 * self.minutes and not stopped
+        return spent < EASE * self.minutes and (minutes > self.minutes or spent < QUARTER * minutes) and not stopped
 
 
 class Record(BaseModel):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.core.blocks import Blocks
+from models.core.waves import even
 from tabular.layout import Block, Layout
 
 MOST_ROWS = 20_000
@@ -64,6 +65,12 @@ class Coarse(nn.Module):
         self.target = Blocks(self.layout)
         self.copies = [moved[at] for at in self.source.hots.tolist()]
         self.register_buffer("edges", torch.full((len(self.source.reals), intervals - 1), FAR))
+
+    def spans(self) -> list[tuple[int, Tensor]]:
+        """Return of each split number its first interval among one-hot entries, from their end, and where all lie."""
+        place = {entry: at for at, entry in enumerate(self.target.hots.tolist())}
+        first = [place[real - self.rough] for real in self.target.reals.tolist()] if self.rough else []
+        return [(at - len(place), even(self.rough)) for at in first]
 
     def fit(self, x: Tensor) -> None:
         """Choose the intervals of each number, given rows, shape (n, D)."""

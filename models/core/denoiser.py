@@ -1,9 +1,12 @@
 """The network that diffusions, flows and scores share: a row under noise, at a noise level, to what is asked of it."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from models.core.waves import Curves, smoothed
 
 FREQUENCIES = 32
 SLOWEST, FASTEST = 0.1, 100.0
@@ -25,13 +28,22 @@ class Denoiser(nn.Module):
         numbers: How many of the inputs, the first ones, are numbers of about unit scale.
         active: How many of the inputs are far from 0 in a row, None for all: one-hot entries then start as loud as
             numbers, and the network hears them at once.
+        spans: Of each number in classes, its first one, counted from the end of inputs and outputs alike (negative),
+            and where they lie, in (0, 1): what is read and said of neighbours starts alike (`models.core.waves`).
     """
 
     frequencies: Tensor
     waves: Tensor
 
     def __init__(
-        self, inputs: int, outputs: int, hidden: int, depth: int, numbers: int = 0, active: int | None = None
+        self,
+        inputs: int,
+        outputs: int,
+        hidden: int,
+        depth: int,
+        numbers: int = 0,
+        active: int | None = None,
+        spans: Sequence[tuple[int, Tensor]] = (),
     ) -> None:
         super().__init__()
         self.numbers = numbers
@@ -43,11 +55,16 @@ class Denoiser(nn.Module):
         if active is not None:
             nn.init.normal_(self.first.weight, std=max(1, active) ** -0.5)
             nn.init.normal_(self.first.weight[:, inputs:], std=0.3 * max(1, active) ** -0.5)
+        for start, places in spans:
+            read = slice(inputs + start, inputs + start + len(places))
+            with torch.no_grad():
+                self.first.weight[:, read] = smoothed(self.first.weight[:, read].T, places).T
         self.layers = nn.ModuleList(_Layer(hidden) for _ in range(depth))
         self.norm = nn.LayerNorm(hidden)
         self.last = nn.Linear(hidden, outputs)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
+        self.curves = Curves(hidden, outputs, spans)
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         """Map rows, shape (n, i), at noise levels of about unit scale, shape (n,), to shape (n, o)."""
@@ -58,7 +75,8 @@ class Denoiser(nn.Module):
         )
         for layer in self.layers:
             h = layer(h)
-        out: Tensor = self.last(nn.functional.silu(self.norm(h)))
+        h = nn.functional.silu(self.norm(h))
+        out: Tensor = self.last(h) + self.curves(h)
         return out
 
 

@@ -67,7 +67,8 @@ class Unmasking(NeuralModel):
         self.blocks = self.coarse.target
         numbers, entries = len(self.blocks.reals), len(self.blocks.hots)
         inputs, active = 2 * numbers + entries, numbers + len(self.blocks.sizes)
-        self.network = Denoiser(inputs, numbers + entries, self.config.hidden, self.config.depth, numbers, active)
+        hidden, depth, spans = self.config.hidden, self.config.depth, self.coarse.spans()
+        self.network = Denoiser(inputs, numbers + entries, hidden, depth, numbers, active, spans)
         self.register_buffer("frequencies", torch.zeros(entries))
         self.register_buffer("entropy", torch.ones(len(self.blocks.sizes)))
 

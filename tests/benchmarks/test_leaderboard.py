@@ -81,18 +81,25 @@ def test_an_interrupted_call_goes_on_with_what_is_missing(board, tmp_path):
     assert again["independent"]["figures"] == by_model(record)["independent"]["figures"]
 
 
-def test_what_had_time_enough_holds_for_more_and_what_was_late_for_less(tmp_path):
-    store, cell = Store(tmp_path), Cell(table="t", model="m", side="ours", key="k" * 12, minutes=10, fit_seconds=60)
-
-    def known(minutes):
-        return store.known(Cell(table="t", model="m", side="ours", key="k" * 12, minutes=minutes)).fit_seconds
-
-    store.rows(cell).write_text("a\n")
-    for notes, seconds, held in (({}, 60, 60), ({}, 500, None), ({"reproducible": "no: ..."}, 60, None)):
-        store.keep(cell.model_copy(update={"notes": notes, "fit_seconds": seconds}))
-        assert known(10) == seconds and known(20) == held and known(5) is None
-    store.keep(cell.model_copy(update={"minutes": 2, "ended": "did not finish", "out_of_budget": True}))
-    assert known(1) == known(2) == 60 and known(3) is None and known(10) == 60
+@pytest.mark.parametrize(
+    ("model", "facts", "holding"),
+    [
+        ("arfpy", {"fit_seconds": 120}, [2, 10, 20]),
+        ("tabular_argn", {"fit_seconds": 120}, [10, 20]),
+        ("tabular_argn", {"fit_seconds": 20}, [2, 10, 20]),
+        ("tabular_argn", {"fit_seconds": 500}, [10]),
+        ("tabular_argn", {"fit_seconds": 20, "notes": {"reproducible": "no: the time budget ended training"}}, [10]),
+        ("arfpy", {"ended": "did not finish in 10 min", "out_of_budget": True}, [1, 2, 10]),
+        ("arfpy", {"ended": "failed (1): ValueError"}, []),
+    ],
+)
+def test_what_had_time_enough_holds_for_more_and_what_was_late_for_less(model, facts, holding, tmp_path):
+    store, cell = Store(tmp_path), Cell(table="t", model=model, side="peer", key="k" * 12, minutes=10)
+    kept = cell.model_copy(update=facts)
+    store.keep(kept)
+    store.rows(kept).write_text("a\n")
+    found = {minutes: store.known(cell.model_copy(update={"minutes": minutes})) for minutes in (1, 2, 10, 20)}
+    assert [minutes for minutes, each in found.items() if each == kept] == holding
 
 
 def test_who_is_out_of_budget_is_named_so(board, tmp_path):
