@@ -46,14 +46,19 @@ class BackoffTable:
         base: p_0, shape (K,).
         radix: Cardinalities of the parents, in order of the levels.
         levels: Counts given one parent, two parents, ...
+        short: Codes of the first parent under which the child's last one cannot be, as True, shape (radix[0],); None
+            where there are none. What smoothing gives it there goes to the others.
     """
 
     base: Floats
     radix: tuple[int, ...]
     levels: tuple[Level, ...]
+    short: NDArray[np.bool_] | None = None
 
     @classmethod
-    def fit(cls, child: Codes, parents: Codes, size: int, radix: tuple[int, ...]) -> Self:
+    def fit(
+        cls, child: Codes, parents: Codes, size: int, radix: tuple[int, ...], short: NDArray[np.bool_] | None = None
+    ) -> Self:
         """Count a child's codes, shape (n,), of cardinality `size`, given its parents' codes, shape (n, L)."""
         predicted = margin_left_out(child, size)
         configs, strengths = [], []
@@ -72,10 +77,20 @@ class BackoffTable:
             weight = weight * worth / (_total(config, weight) + worth)
         smoothing = SMOOTHING * float(weight.mean())
         base = (np.bincount(child, weight, minlength=size) + smoothing / size) / (weight.sum() + smoothing)
-        return cls(base, radix, tuple(levels))
+        return cls(base, radix, tuple(levels), short)
 
     def prob(self, child: Codes, parents: Codes) -> Floats:
         """Return p(child | parents), shape (n,)."""
+        p = self._smoothed(child, parents)
+        closed = self._closed(parents)
+        if closed.any():
+            last = np.full(int(closed.sum()), len(self.base) - 1)
+            p[closed] /= 1 - self._smoothed(last, parents[closed])
+            p[closed & (child == len(self.base) - 1)] = 0
+        return p
+
+    def _smoothed(self, child: Codes, parents: Codes) -> Floats:
+        """Return p(child | parents), shape (n,), as if any code could be under any other."""
         size = len(self.base)
         p: Floats = self.base[child]
         for level, config in zip(self.levels, self._configs(parents), strict=True):
@@ -97,6 +112,9 @@ class BackoffTable:
             p *= level.strength
             p[row, level.cells[cell] % size] += level.counts[cell]
             p /= (heap[last] - heap[first] + level.strength)[:, None]
+        closed = self._closed(parents)
+        p[closed, -1] = 0
+        p[closed] /= p[closed].sum(axis=1, keepdims=True)
         return p
 
     def draw(self, parents: Codes, rng: np.random.Generator) -> Codes:
@@ -114,7 +132,17 @@ class BackoffTable:
             at = np.searchsorted(heap, heap[first] + height, side="right") - 1
             at = np.clip(at, 0, np.maximum(last - 1, 0))
             child[height < mass] = (level.cells[at] % size)[height < mass]
+        again = self._closed(parents) & (child == size - 1)
+        if again.any():
+            steps = np.cumsum(self.rows(parents[again]), axis=1)
+            child[again] = np.minimum((steps <= rng.random((len(steps), 1)) * steps[:, -1:]).sum(axis=1), size - 2)
         return child
+
+    def _closed(self, parents: Codes) -> NDArray[np.bool_]:
+        """Return under which parents, shape (n, L), the last code cannot be, shape (n,)."""
+        if self.short is None or not parents.shape[1]:
+            return np.zeros(len(parents), dtype=np.bool_)
+        return np.asarray(self.short[parents[:, 0]])
 
     def _configs(self, parents: Codes) -> list[Codes]:
         """Number the parents' configurations, level by level, each of shape (n,)."""
