@@ -70,6 +70,7 @@ def sheet(record: Record) -> str:
         HEAD,
         f"    {record.command}\n",
         f"Measured on {record.machine}; {record.threads} thread{'s' * (record.threads > 1)} each; code {record.code}.",
+        *_overview(record),
     ]
     for table, said in record.splits.items():
         parts += [f"\n## {table}\n", f"{said}.\n", _table(record, table), *_asides(record, table)]
@@ -101,6 +102,34 @@ def ordered(cells: Iterable[Cell]) -> list[Cell]:
     )
 
 
+def _overview(record: Record) -> list[str]:
+    """Return one line a generator with its C2ST on each table, where there is more than one; empty otherwise."""
+    tables = list(record.splits)
+    if len(tables) < 2:
+        return []
+    by_model: dict[str, list[Cell]] = {}
+    for cell in record.cells:
+        by_model.setdefault(cell.model, []).append(cell)
+    lines = []
+    for cells in by_model.values():
+        values = {cell.table: cell.figures.get("c2st", Figure()).value for cell in cells if cell.ended == DONE}
+        known = [value for table in tables if (value := values.get(table)) is not None]
+        whole = sum(known) / len(known) if len(known) == len(tables) else None
+        seconds = [cell.fit_cpu for cell in cells if cell.fit_cpu is not None and cell.ended == DONE]
+        each = [_plain(values.get(table), 3) for table in tables]
+        cost = _plain(sum(seconds) if len(seconds) == len(tables) else None, 0)
+        order = (cells[0].side != "anchor", cells[0].side != "anchor" and (whole is None, whole))
+        lines.append((order, (_name(cells[0]), *each, _plain(whole, 3), cost)))
+    rows = [("generator", *tables, "mean", "fit CPU s, all"), ("---", *["---:"] * (len(tables) + 2))]
+    rows += [line for _, line in sorted(lines, key=lambda each: each[0])]
+    said = f"C2ST on each table, least mean first; {NOTHING} where there is none: late, failed or not tried."
+    return ["\n## At a glance\n", f"{said}\n", "\n".join(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def _name(cell: Cell) -> str:
+    return {"anchor": f"*{cell.model}*", "ours": f"**{cell.model}**"}.get(cell.side, cell.model)
+
+
 def _table(record: Record, table: str) -> str:
     cells = [cell for cell in record.cells if cell.table == table]
     ours = next((cell for cell in cells if cell.model == reference(record, table)), None)
@@ -110,7 +139,7 @@ def _table(record: Record, table: str) -> str:
 
 
 def _line(cell: Cell, ours: float | None) -> tuple[str, ...]:
-    name = {"anchor": f"*{cell.model}*", "ours": f"**{cell.model}**"}.get(cell.side, cell.model)
+    name = _name(cell)
     if cell.ended != DONE:
         return (f"{name}: {cell.ended.replace('|', '/')}", *[NOTHING] * (len(COLUMNS) - 1))
     figure = {key: cell.figures.get(key, Figure()) for key in (*cell.figures, *WANTED)}

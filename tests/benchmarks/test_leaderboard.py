@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from benchmarks.board import contest, workers
-from benchmarks.board.cells import Cell, Store
+from benchmarks.board.cells import Cell, Figure, Record, Store
 from benchmarks.board.contest import Judged, anchor
 from benchmarks.board.measures import measured, told_apart
 from benchmarks.board.ours import PHASES, settings_of
+from benchmarks.board.sheet import sheet
 from benchmarks.board.tables import DATA, SOURCES, read, split, write
 from benchmarks.leaderboard import main
 from pipeline.registry import families, family
@@ -100,6 +101,26 @@ def test_what_had_time_enough_holds_for_more_and_what_was_late_for_less(model, f
     store.rows(kept).write_text("a\n")
     found = {minutes: store.known(cell.model_copy(update={"minutes": minutes})) for minutes in (1, 2, 10, 20)}
     assert [minutes for minutes, each in found.items() if each == kept] == holding
+
+
+def test_several_tables_have_an_overview_by_mean():
+    record = Record(
+        command="c", machine="m", code="k", minutes=1, threads=1, seed=0, sdmetrics="1", splits={"t": "", "u": ""}
+    )
+    assert "At a glance" not in sheet(record.model_copy(update={"splits": {"t": ""}}))
+    for model, side, found in (
+        ("late", "peer", {"t": 0.5}),
+        ("worse", "ours", {"t": 0.6, "u": 0.9}),
+        ("better", "peer", {"t": 0.7, "u": 0.7}),
+        ("rows", "anchor", {"t": 0.9, "u": 0.9}),
+    ):
+        for table, value in found.items():
+            figures = {"c2st": Figure(value=value)}
+            record.cells.append(Cell(table=table, model=model, side=side, key="", fit_cpu=2, figures=figures))
+    record.cells.append(Cell(table="u", model="late", side="peer", key="", ended="did not finish"))
+    lines = sheet(record).split("## At a glance")[1].split("## t")[0].split("\n| ")[3:]
+    assert [line.split(" |")[0] for line in lines] == ["*rows*", "better", "**worse**", "late"]
+    assert lines[1].startswith("better | 0.700 | 0.700 | 0.700 | 4 |") and "0.500 | – | – | – |" in lines[3]
 
 
 def test_who_is_out_of_budget_is_named_so(board, tmp_path):

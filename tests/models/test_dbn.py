@@ -9,27 +9,7 @@ import torch
 from models.core.base import Latent
 from models.core.plan import TrainerConfig
 from models.dbn import DBN
-from tabular.layout import Block, Layout
-
-LAYOUT = Layout(
-    reads="one_hot",
-    blocks=(
-        Block(column="group", part="class", start=0, stop=3, kind="one_hot", cardinality=3),
-        Block(column="spend", part="state", start=3, stop=5, kind="one_hot", cardinality=2),
-        Block(column="spend", part="score", start=5, stop=6, kind="real", when=3),
-        Block(column="age", part="score", start=6, stop=7, kind="real"),
-    ),
-)
-CENTRES, SPENDS = np.array([-1.5, 0.0, 1.5]), np.array([0.9, 0.5, 0.1])
-
-
-def rows(n, rng):
-    """The group moves the age and the share of spenders; the score is about -age for a spender, else off."""
-    group = rng.integers(3, size=n)
-    spends = rng.random(n) < SPENDS[group]
-    age = CENTRES[group] + 0.3 * rng.normal(size=n)
-    score = np.where(spends, -age + 0.2 * rng.normal(size=n), 0)
-    return np.column_stack([np.eye(3)[group], spends, ~spends, score, age]).astype(np.float32)
+from tests.models.mixed import MIXED, mixed
 
 
 def cells(x):
@@ -45,12 +25,12 @@ def fitted():
         epochs=40, validation=0.0, batch_size=128, learning_rate=2e-2, ema=0.99, weight_decay=1e-4, clip=100
     )
     config = {"training": training, "hidden": 32, "top": 32, "bins": 12, "chains": 128, "device": "cpu"}
-    model = DBN(DBN.Config.model_validate(config), LAYOUT)
-    return model.fit(rows(3000, np.random.default_rng(0)), np.random.default_rng(1))
+    model = DBN(DBN.Config.model_validate(config), MIXED)
+    return model.fit(mixed(3000, np.random.default_rng(0)), np.random.default_rng(1))
 
 
 def test_a_known_joint_is_learned_far_better_than_independent_columns_are(fitted):
-    want = cells(rows(100_000, np.random.default_rng(5)))
+    want = cells(mixed(100_000, np.random.default_rng(5)))
     table = want.reshape(3, 2, 3)
     alone = np.einsum("a,b,c->abc", table.sum((1, 2)), table.sum((0, 2)), table.sum((0, 1))).ravel()
     found = cells(fitted.sample(20_000, np.random.default_rng(2)))
@@ -77,7 +57,7 @@ def test_each_layer_downwards_is_a_density(fitted):
 
 def test_the_top_units_tell_rows_of_different_groups_apart(fitted):
     assert isinstance(fitted, Latent)
-    x = rows(1500, np.random.default_rng(3))
+    x = mixed(1500, np.random.default_rng(3))
     z = fitted.encode(x)
     assert z.shape == (1500, 32) and (z >= 0).all() and (z <= 1).all()
     group = x[:, :3].argmax(1)

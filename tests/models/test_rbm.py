@@ -10,6 +10,7 @@ from models.core.base import Conditional, Density, Latent
 from models.core.plan import TrainerConfig
 from models.rbm import RBM, Machine
 from tabular.layout import Block, Layout
+from tests.models.mixed import CENTRES, MIXED, SPENDS, mixed
 
 SIZES, BITS, HIDDEN = (2, 3), 2, 4
 VISIBLE = torch.tensor(
@@ -17,16 +18,6 @@ VISIBLE = torch.tensor(
     dtype=torch.float32,
 )
 UNITS = torch.tensor(list(product((0.0, 1.0), repeat=HIDDEN)))
-LAYOUT = Layout(
-    reads="one_hot",
-    blocks=(
-        Block(column="group", part="class", start=0, stop=3, kind="one_hot", cardinality=3),
-        Block(column="spend", part="state", start=3, stop=5, kind="one_hot", cardinality=2),
-        Block(column="spend", part="score", start=5, stop=6, kind="real", when=3),
-        Block(column="age", part="score", start=6, stop=7, kind="real"),
-    ),
-)
-CENTRES, SPENDS = np.array([-1.5, 0.0, 1.5]), np.array([0.9, 0.5, 0.1])
 
 
 def machine(strength=1.0):
@@ -50,15 +41,6 @@ def table(v):
     return torch.bincount(place, minlength=24) / len(v)
 
 
-def rows(n, rng):
-    """The group moves the age and the share of spenders; the score is about -age for a spender, else off."""
-    group = rng.integers(3, size=n)
-    spends = rng.random(n) < SPENDS[group]
-    age = CENTRES[group] + 0.3 * rng.normal(size=n)
-    score = np.where(spends, -age + 0.2 * rng.normal(size=n), 0)
-    return np.column_stack([np.eye(3)[group], spends, ~spends, score, age]).astype(np.float32)
-
-
 def fitted_on(layout, x, **settings):
     config = {
         "training": TrainerConfig(epochs=60, **TRAINING),
@@ -75,7 +57,7 @@ TRAINING = {"validation": 0.0, "batch_size": 128, "learning_rate": 2e-2, "ema": 
 
 @pytest.fixture(scope="module")
 def fitted():
-    return fitted_on(LAYOUT, rows(3000, np.random.default_rng(0)), bins=12)
+    return fitted_on(MIXED, mixed(3000, np.random.default_rng(0)), bins=12)
 
 
 def test_the_free_energy_is_the_sum_over_hidden_units():
@@ -142,7 +124,7 @@ def test_the_contrast_has_the_gradient_of_the_likelihood():
 
 
 def test_log_z_of_a_fitted_machine_is_that_of_enumeration(fitted):
-    small = fitted_on(LAYOUT, rows(600, np.random.default_rng(0)), bins=4, hidden=6)
+    small = fitted_on(MIXED, mixed(600, np.random.default_rng(0)), bins=4, hidden=6)
     classes = torch.tensor(list(product(*map(range, small.bins.sizes))))
     classes = classes[small.bins.possible()[classes + small.bins.starts].all(1)]
     with torch.no_grad():
@@ -195,7 +177,7 @@ def test_held_draws_agree_with_picking_rows_that_match(fitted, column):
 
 def test_the_hidden_units_keep_a_row(fitted):
     assert isinstance(fitted, Latent)
-    x = rows(1000, np.random.default_rng(3))
+    x = mixed(1000, np.random.default_rng(3))
     z = fitted.encode(x)
     assert z.shape == (1000, 32) and (z >= 0).all() and (z <= 1).all()
     again = fitted.decode(z, np.random.default_rng(0))

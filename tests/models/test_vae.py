@@ -9,30 +9,10 @@ from models.core.heads import MixedHead
 from models.core.plan import TrainerConfig
 from models.vae import VAE
 from tabular.layout import Block, Layout
-
-LAYOUT = Layout(
-    reads="one_hot",
-    blocks=(
-        Block(column="group", part="class", start=0, stop=3, kind="one_hot", cardinality=3),
-        Block(column="spend", part="state", start=3, stop=5, kind="one_hot", cardinality=2),
-        Block(column="spend", part="score", start=5, stop=6, kind="real", when=3),
-        Block(column="age", part="score", start=6, stop=7, kind="real"),
-    ),
-)
-CENTRES = np.array([-1.5, 0.0, 1.5])
-SPENDS = np.array([0.9, 0.5, 0.1])
+from tests.models.mixed import CENTRES, MIXED, SPENDS, mixed
 
 
-def rows(n: int, rng: np.random.Generator) -> np.ndarray:
-    """The group moves the age and the share of spenders; the score is 2 around a spender's age, else 0."""
-    group = rng.integers(3, size=n)
-    spends = rng.random(n) < SPENDS[group]
-    age = CENTRES[group] + 0.3 * rng.normal(size=n)
-    score = np.where(spends, -age + 0.2 * rng.normal(size=n), 0)
-    return np.column_stack([np.eye(3)[group], spends, ~spends, score, age]).astype(np.float32)
-
-
-def made(layout: Layout = LAYOUT, **settings: object) -> VAE:
+def made(layout: Layout = MIXED, **settings: object) -> VAE:
     config = {
         "training": TrainerConfig(epochs=50, learning_rate=5e-3),
         "device": "cpu",
@@ -46,7 +26,7 @@ def made(layout: Layout = LAYOUT, **settings: object) -> VAE:
 @pytest.fixture(scope="module")
 def fitted() -> VAE:
     rng = np.random.default_rng(1)
-    return made().fit(rows(6000, rng), rng)
+    return made().fit(mixed(6000, rng), rng)
 
 
 def test_a_known_mixture_is_recovered(fitted):
@@ -70,8 +50,8 @@ def test_blocks_are_one_hot_and_a_number_that_means_nothing_is_zero(fitted):
 
 
 def test_a_number_that_means_nothing_does_not_move_the_likelihood():
-    head = MixedHead(LAYOUT, 4)
-    x = torch.from_numpy(rows(200, np.random.default_rng(0)))
+    head = MixedHead(MIXED, 4)
+    x = torch.from_numpy(mixed(200, np.random.default_rng(0)))
     other = x.clone()
     other[:, 5] += 3
     h = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
@@ -80,7 +60,7 @@ def test_a_number_that_means_nothing_does_not_move_the_likelihood():
 
 
 def test_the_likelihood_is_the_closed_form():
-    head = MixedHead(LAYOUT, 1)
+    head = MixedHead(MIXED, 1)
     with torch.no_grad():
         head.linear.weight.zero_()
         head.linear.bias.copy_(torch.tensor([0.0, 0.0, 0.0, 1.0, 1.0, 0.5, -0.5]))
@@ -95,7 +75,7 @@ def test_the_likelihood_is_the_closed_form():
 
 def test_the_latent_space_keeps_a_row(fitted):
     assert isinstance(fitted, Latent)
-    x = rows(1000, np.random.default_rng(3))
+    x = mixed(1000, np.random.default_rng(3))
     z = fitted.encode(x)
     assert z.shape == (1000, 4)
     again = fitted.decode(z, np.random.default_rng(0))
@@ -117,12 +97,12 @@ def marginal(model: VAE, x: np.ndarray) -> np.ndarray:
 def narrow() -> VAE:
     rng = np.random.default_rng(1)
     training = TrainerConfig(epochs=15, learning_rate=5e-3)
-    return made(latent=1, training=training).fit(rows(3000, rng), rng)
+    return made(latent=1, training=training).fit(mixed(3000, rng), rng)
 
 
 def test_the_marginal_likelihood_is_the_integral_over_the_latent_space(narrow):
     assert isinstance(narrow, Density)
-    x = rows(200, np.random.default_rng(7))
+    x = mixed(200, np.random.default_rng(7))
     want = marginal(narrow, x)
     gaps = {}
     for samples in (8, 64, 2048):
@@ -134,7 +114,7 @@ def test_the_marginal_likelihood_is_the_integral_over_the_latent_space(narrow):
 
 
 def test_an_encoder_that_is_wrong_makes_the_likelihood_no_worse_than_draws_from_the_prior(narrow):
-    x = rows(200, np.random.default_rng(7))
+    x = mixed(200, np.random.default_rng(7))
     model = made(latent=1, importance_samples=4096).load_state(narrow.state())
     with torch.no_grad():
         model.encoder[-1].weight.zero_()
@@ -143,7 +123,7 @@ def test_an_encoder_that_is_wrong_makes_the_likelihood_no_worse_than_draws_from_
 
 
 def test_a_rows_likelihood_is_its_own(fitted):
-    x = rows(300, np.random.default_rng(8))
+    x = mixed(300, np.random.default_rng(8))
     together = fitted.log_prob(x)
     assert np.allclose(fitted.log_prob(x[::-1])[::-1], together, atol=1e-4)
     assert np.allclose([fitted.log_prob(row[None])[0] for row in x[:5]], together[:5], atol=1e-4)
@@ -182,7 +162,7 @@ def test_same_seed_same_bytes_and_loaded_equals_saved(fitted):
     pair = fitted, made().load_state(fitted.state())
     first, second = (model.sample(100, np.random.default_rng(4)).tobytes() for model in pair)
     assert first == second
-    x = rows(200, np.random.default_rng(0))
+    x = mixed(200, np.random.default_rng(0))
     short = {"training": TrainerConfig(epochs=2)}
     states = [made(**short).fit(x, np.random.default_rng(5)).state() for _ in range(2)]
     assert all(states[0][name].tobytes() == states[1][name].tobytes() for name in states[0])
