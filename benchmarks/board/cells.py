@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from benchmarks.board.figure import Figure
+
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("tabular", "models", "audit", "pipeline", "benchmarks")
 DONE = "done"
@@ -15,22 +17,6 @@ DONE = "done"
 TOLD = ("tabular_argn",)
 # Shares of a budget: who took less than the first was not stopped by it, nor would be by the second.
 EASE, QUARTER = 0.8, 0.25
-
-
-class Figure(BaseModel):
-    """One number of a generator's rows.
-
-    Attributes:
-        value: The number; None where it could not be computed.
-        floor: What fresh real rows score by the same computation.
-        over: The value over the floor, both on equally many rows; None where that means nothing.
-        note: Why there is no value.
-    """
-
-    value: float | None = None
-    floor: float | None = None
-    over: float | None = None
-    note: str = ""
 
 
 class Cell(BaseModel):

@@ -21,7 +21,7 @@ from audit.privacy.membership_epsilon import MembershipEpsilon
 from audit.privacy.membership_inference import MembershipInference
 from audit.reading import features
 from audit.utility.train_synthetic_test_real import TrainSyntheticTestReal
-from benchmarks.board.cells import Figure
+from benchmarks.board.figure import Figure
 from pipeline.steps import generator
 from tabular.table import Table
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from benchmarks.board.cells import DONE, Cell, Figure, Record
+from benchmarks.board.cells import DONE, Cell, Record
 from benchmarks.board.contest import ANCHORS
+from benchmarks.board.figure import Figure
 
 NOTHING = "–"
 HEAD = """# Leaderboard

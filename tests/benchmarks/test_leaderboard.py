@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks.board import contest, workers
-from benchmarks.board.cells import Cell, Figure, Record, Store
+from benchmarks.board.cells import Cell, Record, Store
 from benchmarks.board.contest import Judged, anchor
+from benchmarks.board.figure import Figure
 from benchmarks.board.measures import measured, told_apart
 from benchmarks.board.ours import PHASES, settings_of
 from benchmarks.board.sheet import sheet
