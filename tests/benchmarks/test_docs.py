@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.board.cells import DONE, Record
+from benchmarks.board.plot import plot
+from benchmarks.board.sheet import sheet
 from pipeline.registry import families
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,8 +29,16 @@ def test_the_page_of_families_says_what_the_leaderboard_measured():
 
 @pytest.mark.parametrize("beside", ["leaderboard.md", "leaderboard.svg"])
 def test_the_page_and_the_picture_are_of_the_committed_record(beside):
-    from benchmarks.board.plot import plot
-    from benchmarks.board.sheet import sheet
-
     made = {"leaderboard.md": sheet, "leaderboard.svg": plot}[beside](RECORD)
     assert (ROOT / "benchmarks" / "results" / beside).read_text(encoding="utf-8") == made
+
+
+def test_the_readme_says_what_the_leaderboard_measured():
+    said = re.findall(r"`(\w+)` ([\d.]{5}) \(([\d,]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(said) >= 4
+    for name, mean, seconds in said:
+        cells = [cell for cell in RECORD.cells if cell.model == name and cell.ended == DONE]
+        assert len(cells) == len(RECORD.splits), name
+        values = [cell.figures["c2st"].value for cell in cells]
+        assert f"{sum(values) / len(values):.3f}" == mean, name
+        assert f"{sum(cell.fit_cpu for cell in cells):,.0f}" == seconds, name
