@@ -21,10 +21,10 @@ class BayesianNetwork(GenerativeModel):
     r"""Directed acyclic graph over the code blocks, p(x) = ∏_i p(x_i | x_parents(i)).
 
     The first parents are the Chow-Liu tree: the spanning tree of largest total dependence, where the dependence of two
-    blocks is how much each helps to predict the other, leave-one-out, in nats. The blocks of one column stay joined.
+    blocks is how much each helps to predict rows left out, in nats. The blocks of one column stay joined.
     A number's block of more than `digits` classes is two nodes, a high digit and a low one (`Digits`), so that tables
     stay small and what depends on a number's rough size alone is counted so.
-    Further parents are added greedily, largest gain in leave-one-out likelihood first, as long as no cycle
+    Further parents are added greedily, largest gain in the likelihood of rows left out first, as long as no cycle
     closes. Tables back off from all parents to fewer (`BackoffTable`). The density is exact.
 
     Conditional draws are exact where no block has more than one parent (messages along the tree, then ancestral

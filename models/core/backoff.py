@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 STRENGTHS = 8.0 ** np.arange(0, 6)  # at least 1: a single row never decides alone
 SMOOTHING = 0.5
+STRETCHES = 16
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -33,7 +34,8 @@ class BackoffTable:
     r"""p(x | u₁ … u_L) with a Dirichlet prior around p(x | u₁ … u_{L-1}), down to the margin.
 
     p_l(x | u) = (n_l(x, u) + s_l p_{l-1}(x | u)) / (n_l(u) + s_l), and p_0(x) = (n_0(x) + c/K) / (n_0 + c). Each
-    strength s_l is the one of a geometric grid that predicts every training row best from the others (leave-one-out).
+    strength s_l is the one of a geometric grid that predicts each stretch of training rows best from the other stretches
+    (the rows of one privacy unit are neighbours: they may not tell of each other).
     n_L counts every row once; below, a row counts for the share s_l / (n_l(u) + s_l) of its mass that backs off.
     So over the training rows' parents the table gives x as often as the training rows, whatever the strengths.
     Only cells that were seen are kept: the size is bounded by the rows, whatever the cardinalities.
@@ -163,24 +165,26 @@ class BackoffTable:
 
 
 def margin_left_out(child: Codes, size: int) -> Floats:
-    """Return p_0 of each row's code, shape (n,), counted on the other rows."""
-    others: Floats = np.bincount(child, minlength=size)[child].astype(np.float64) - 1.0
-    predicted: Floats = (others + SMOOTHING / size) / (len(child) - 1 + SMOOTHING)
+    """Return p_0 of each row's code, shape (n,), counted on the rows of other stretches."""
+    own = _stretches(len(child))
+    others: Floats = elsewhere(child, own)
+    predicted: Floats = (others + SMOOTHING / size) / (len(child) - tally(own) + SMOOTHING)
     return predicted
 
 
 def refine(predicted: Floats, cell: Codes, config: Codes) -> tuple[Floats, float]:
-    """Put one more parent on leave-one-out predictions.
+    """Put one more parent on left-out predictions.
 
     Args:
-        predicted: Probability of each row's child at the level below, counted on the other rows, shape (n,).
+        predicted: Probability of each row's child at the level below, counted on other stretches, shape (n,).
         cell: Number of each row's (parents, child), shape (n,).
         config: Number of each row's parents, shape (n,).
 
     Returns:
         The same with that parent, shape (n,), and the strength that gives the largest likelihood.
     """
-    seen, under = tally(cell) - 1.0, tally(config) - 1.0
+    own = _stretches(len(cell))
+    seen, under = elsewhere(cell, own), elsewhere(config, own)
     best, chosen, score = predicted, float(STRENGTHS[-1]), -np.inf
     for strength in STRENGTHS:
         p: Floats = (seen + strength * predicted) / (under + strength)
@@ -190,6 +194,11 @@ def refine(predicted: Floats, cell: Codes, config: Codes) -> tuple[Floats, float
     return best, chosen
 
 
+def elsewhere(numbers: Codes, own: Codes) -> Floats:
+    """Return how often each row's number occurs in other stretches than its own, shape (n,)."""
+    return tally(numbers) - tally(numbers * STRETCHES + own)
+
+
 def tally(numbers: Codes) -> Floats:
     """Return how often each row's number occurs, shape (n,)."""
     if len(numbers) and int(numbers.max()) < 16 * len(numbers):
@@ -197,6 +206,11 @@ def tally(numbers: Codes) -> Floats:
         return counts
     _, inverse, found = np.unique(numbers, return_inverse=True, return_counts=True)
     return found[inverse].astype(np.float64)
+
+
+def _stretches(n: int) -> Codes:
+    """Cut n rows into stretches of neighbours; the rows of one privacy unit then fall together, but at the cuts."""
+    return np.arange(n) * min(STRETCHES, n) // max(n, 1)
 
 
 def _total(numbers: Codes, weight: Floats) -> Floats:

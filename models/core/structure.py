@@ -69,11 +69,11 @@ class Search:
         return [(self.gain(predicted, node, [*parents, other]), node, other) for other in likely[:CANDIDATES]]
 
     def gain(self, predicted: Floats, node: int, parents: list[int]) -> float:
-        """Return the nats that the last of the parents adds to leave-one-out predictions, shape (n,)."""
+        """Return the nats that the last of the parents adds to left-out predictions, shape (n,)."""
         return float(np.log(self.refined(predicted, node, parents) / predicted).sum())
 
     def refined(self, predicted: Floats, node: int, parents: list[int]) -> Floats:
-        """Put the last of the parents on leave-one-out predictions, shape (n,)."""
+        """Put the last of the parents on left-out predictions, shape (n,)."""
         config = np.zeros(len(self.codes), dtype=np.int64)
         for parent in parents:
             config = config * self.sizes[parent] + self.codes[:, parent]
