@@ -45,7 +45,7 @@ class ScoreBased(NeuralModel):
         Attributes:
             hidden: Width of the layers.
             depth: Residual layers.
-            intervals: Intervals of each number; 1 leaves numbers whole.
+            intervals: Intervals of each number, 1 leaves it whole: relaxed to reals, many intervals drown under noise.
             least: Smallest noise, in standard deviations of a number.
             most: Largest noise.
             sampler: `ode` (the probability-flow equation), `predictor_corrector` or `langevin`.
@@ -59,7 +59,7 @@ class ScoreBased(NeuralModel):
         )
         hidden: PositiveInt = 384
         depth: PositiveInt = 2
-        intervals: PositiveInt = 32
+        intervals: PositiveInt = 1
         least: PositiveFloat = 0.01
         most: PositiveFloat = 20.0
         sampler: Literal["ode", "predictor_corrector", "langevin"] = "ode"

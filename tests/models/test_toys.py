@@ -83,7 +83,7 @@ CLAIMS = {
     "normalizing_flow": Claim(_trained(15, hidden=32, embedding=12, bins=16)),
     "rbm": Claim(_trained(25, 0.05, ema=0.99, hidden=64, chains=128), slow=BOARDS),
     "score_based": Claim(
-        _trained(50, ema=0.99, hidden=96, intervals=1, levels=30, least=0.05, most=5.0),
+        _trained(50, ema=0.99, hidden=96, levels=30, least=0.05, most=5.0),
         # Noise that is large for a number is small between the corners of a category: few steps learn either badly.
         bounds={"ring": 0.25, "known_joint": 0.25, "rule": 0.35},
         slow=frozenset({"moons"}),
