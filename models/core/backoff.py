@@ -34,8 +34,8 @@ class BackoffTable:
     r"""p(x | u₁ … u_L) with a Dirichlet prior around p(x | u₁ … u_{L-1}), down to the margin.
 
     p_l(x | u) = (n_l(x, u) + s_l p_{l-1}(x | u)) / (n_l(u) + s_l), and p_0(x) = (n_0(x) + c/K) / (n_0 + c). Each
-    strength s_l is the one of a geometric grid that predicts each stretch of training rows best from the other stretches
-    (the rows of one privacy unit are neighbours: they may not tell of each other).
+    strength s_l is the one of a geometric grid that predicts each stretch of training rows best from the others (the
+    rows of one privacy unit are neighbours, and may not tell of each other).
     n_L counts every row once; below, a row counts for the share s_l / (n_l(u) + s_l) of its mass that backs off.
     So over the training rows' parents the table gives x as often as the training rows, whatever the strengths.
     Only cells that were seen are kept: the size is bounded by the rows, whatever the cardinalities.
@@ -209,7 +209,7 @@ def tally(numbers: Codes) -> Floats:
 
 
 def _stretches(n: int) -> Codes:
-    """Cut n rows into stretches of neighbours; the rows of one privacy unit then fall together, but at the cuts."""
+    """Return the stretch of neighbours of each of n rows; the rows of one privacy unit share it, but at the cuts."""
     return np.arange(n) * min(STRETCHES, n) // max(n, 1)
 
 
