@@ -6,11 +6,12 @@ from xml.sax.saxutils import escape
 
 from benchmarks.board.cells import DONE, Cell, Record
 
-WIDE, HIGH, LEFT, TOP, RIGHT, BOTTOM = 620, 400, 62, 46, 20, 52
+WIDE, HIGH, LEFT, TOP, RIGHT, BOTTOM = 620, 480, 62, 46, 20, 52
 PANELS_A_ROW = 2
 LEGEND = 46
 LINE = 13
 LETTER = 6.1
+SHIFTS = range(-HIGH, HIGH, 2)
 COLOURS = {"anchor": "#777777", "ours": "#1f6fb2", "peer": "#d1710f"}
 WORDS = {"anchor": "real rows", "ours": "this project", "peer": "peers"}
 SIZES = {"1 s": 1.0, "1 min": 60.0, "10 min": 600.0}
@@ -108,7 +109,7 @@ def _axes(low: float, high: float) -> list[str]:
 
 
 def _labels(dots: list[Dot]) -> list[str]:
-    """Write names beside their dots, each moved down until it covers no other name and no dot."""
+    """Write names beside their dots, each at the nearest height where it covers no other name and no dot."""
     taken = [(dot.x - dot.radius, dot.x + dot.radius, dot.y + 4) for dot in dots]
     parts = []
     for dot in sorted(dots, key=lambda each: (each.y, each.x)):
@@ -116,11 +117,13 @@ def _labels(dots: list[Dot]) -> list[str]:
         left = dot.x + dot.radius + 3
         if left + long > WIDE:
             left = dot.x - dot.radius - 3 - long
-        y = dot.y + 4
-        while any(left < end and start < left + long and abs(y - other) < LINE for start, end, other in taken):
-            y += 2
+        beside = [at for start, end, at in taken if left < end and start < left + long]
+        y = min(
+            (dot.y + 4 + shift for shift in SHIFTS if TOP < dot.y + 4 + shift < HIGH - BOTTOM - 4),
+            key=lambda at: (any(abs(at - other) < LINE for other in beside), abs(at - dot.y - 4)),
+        )
         taken.append((left, left + long, y))
-        if y - dot.y > LINE:
+        if abs(y - 4 - dot.y) > LINE - 4:
             near = left if left > dot.x else left + long
             parts.append(f'<line x1="{dot.x:.1f}" y1="{dot.y:.1f}" x2="{near:.1f}" y2="{y - 4:.1f}" stroke="#bbbbbb"/>')
         colour = COLOURS[dot.side]
