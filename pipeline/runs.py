@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from pipeline.errors import Mistake
 from pipeline.monitoring import Show
 from pipeline.stages import PER_MODEL, STAGES, call, safe_run
+from pipeline.verdicts import SPOKEN
 from pipeline.workspace import Workspace, read_json
 
 
@@ -40,17 +41,19 @@ def go_through(
 
 def result(workspace: Workspace) -> dict[str, JsonValue]:
     """Return what a script needs to go on from a run: names and paths."""
-    verdict = read_json(workspace.verdict) if workspace.verdict.exists() else None
+    read = read_json(workspace.verdict) if workspace.verdict.exists() else None
+    verdict = read if isinstance(read, dict) else {}
     release = read_json(workspace.release) if workspace.release.exists() else None
-    judged = verdict.get("models") if isinstance(verdict, dict) else None
+    judged = verdict.get("models")
     names = list(judged) if isinstance(judged, dict) else []
     synthetic: dict[str, JsonValue] = {
         name: str(workspace.synthetic(name)) for name in names if workspace.synthetic(name).exists()
     }
     return {
         "run": f"{workspace.spec}/{workspace.run}",
-        "verdict": verdict.get("verdict") if isinstance(verdict, dict) else None,
-        "model": verdict.get("model") if isinstance(verdict, dict) else None,
+        "verdict": verdict.get("verdict"),
+        "word": next((spoken for word, spoken in SPOKEN.items() if word == verdict.get("verdict")), None),
+        "model": verdict.get("model"),
         "report": str(workspace.report) if workspace.report.exists() else None,
         "audit": str(workspace.audit) if workspace.audit.exists() else None,
         "synthetic": synthetic,

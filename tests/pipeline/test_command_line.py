@@ -74,8 +74,9 @@ def result(lookalike, project):
 
 
 def test_run_ends_with_everything_a_script_needs(result, project):
-    assert set(result) == {"run", "verdict", "model", "report", "audit", "synthetic", "release"}
-    assert (result["run"], result["verdict"], result["release"]) == ("toy/r", "accepted", "toy-v1")
+    assert set(result) == {"run", "verdict", "word", "model", "report", "audit", "synthetic", "release"}
+    wanted = ("toy/r", "accepted", "PASS", "toy-v1")
+    assert tuple(result[each] for each in ("run", "verdict", "word", "release")) == wanted
     assert "https://" not in Path(result["report"]).read_text(encoding="utf-8").replace("https://doi.org", "")
     audit = json.loads(Path(result["audit"]).read_text())
     fates = {column["name"]: column["fate"] for column in audit["inputs"]["columns"]}
